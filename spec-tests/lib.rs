@@ -1,0 +1,1 @@
+//! Black-box conformance kit: it runs any lifecycle directory.

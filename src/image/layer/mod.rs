@@ -1,0 +1,105 @@
+//! Layers: from files to tar to blob, and back.
+
+use crate::oci::{Descriptor, DiffId, History};
+use lifecycle_core::error::Result;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+/// A layer of an image.
+#[derive(Clone)]
+pub struct Layer {
+    /// The digest of the uncompressed tar.
+    pub diff_id: DiffId,
+    /// The history entry, where there is one.
+    pub history: Option<History>,
+    /// Where its bytes are.
+    pub source: LayerSource,
+}
+
+/// Where the bytes of a layer are.
+#[derive(Clone)]
+pub enum LayerSource {
+    /// In a store, compressed: a layer of a base image or of the previous image. Saving never reads it when the
+    /// destination can reach it otherwise.
+    Stored {
+        /// The blob.
+        descriptor: Descriptor,
+        /// Who can open it.
+        blobs: Arc<dyn BlobSource>,
+    },
+    /// Compressed by the pipeline into a file that lives as long as this value.
+    Spooled(Arc<SpooledBlob>),
+    /// Not compressed: the tar can be made again at any time (the daemon never asks for more).
+    Recipe(Arc<LayerRecipe>),
+}
+
+/// A store's blobs.
+pub trait BlobSource: Send + Sync {
+    /// Opens the compressed blob; `None` if the store does not hold its data.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn open(&self, descriptor: &Descriptor) -> Result<Option<Box<dyn Read + Send>>>;
+
+    /// The registry repository that holds the blobs (`registry/repository`), for mounts across repositories.
+    fn repository(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// A compressed layer in a temporary file.
+pub struct SpooledBlob {
+    /// Its media type's gzip form, digest and size.
+    pub descriptor: Descriptor,
+    /// The file; removed when the value drops.
+    pub file: tempfile::NamedTempFile,
+}
+
+/// What goes into a layer; the same recipe gives the same tar bytes as long as the files do not change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LayerRecipe {
+    /// A directory with its ancestors (buildpack, config and SBOM layers).
+    Directory {
+        /// The absolute path; it is also the name inside the tar.
+        path: PathBuf,
+        /// Owner of all entries at and below the directory.
+        uid: u32,
+        /// Group of all entries at and below the directory.
+        gid: u32,
+    },
+    /// Files of the app directory, sorted by path, with the ancestors of the app directory (slices).
+    Paths {
+        /// The app directory, absolute.
+        root: PathBuf,
+        /// Absolute paths in byte order; empty gives an empty tar.
+        paths: Vec<PathBuf>,
+        /// Owner of the entries.
+        uid: u32,
+        /// Group of the entries.
+        gid: u32,
+    },
+    /// Made-up entries, owned by root (launcher, process types).
+    Entries(Vec<MadeEntry>),
+}
+
+/// An entry that does not mirror a path of the same name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MadeEntry {
+    /// A directory with mode 0755.
+    Directory(String),
+    /// A regular file with mode 0755 and the content of the file at `source`.
+    File {
+        /// The name in the tar.
+        name: String,
+        /// Where the content is.
+        source: PathBuf,
+    },
+    /// A symbolic link with mode 0755.
+    Symlink {
+        /// The name in the tar.
+        name: String,
+        /// Where it points.
+        target: String,
+    },
+}

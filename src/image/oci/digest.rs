@@ -1,0 +1,77 @@
+//! Digests: of compressed blobs and manifests, and of uncompressed layers.
+
+use lifecycle_core::error::{Error, ErrorKind, Result};
+use std::fmt;
+
+/// The SHA-256 of a blob or manifest as it is stored. Displays as `sha256:<hex>`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Digest([u8; 32]);
+
+/// The SHA-256 of a layer's uncompressed tar. Displays as `sha256:<hex>`.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DiffId([u8; 32]);
+
+macro_rules! digest {
+    ($name:ident) => {
+        impl $name {
+            /// From the 32 bytes that SHA-256 gives.
+            pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+                Self(bytes)
+            }
+
+            /// Reads `sha256:` and 64 lowercase hexadecimal digits.
+            ///
+            /// # Errors
+            /// Kind `Corrupt` for anything else.
+            pub fn parse(text: &str) -> Result<Self> {
+                parse(text).map(Self)
+            }
+
+            /// The 64 hexadecimal digits.
+            pub fn hex(&self) -> String {
+                self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, "sha256:{}", self.hex())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+digest!(Digest);
+digest!(DiffId);
+
+fn parse(text: &str) -> Result<[u8; 32]> {
+    let malformed = || Error::new(ErrorKind::Corrupt, format!("'{text}' is not a sha256 digest"));
+    let hex = text.strip_prefix("sha256:").ok_or_else(malformed)?;
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let digits: Vec<u8> = hex.bytes().map(digit).collect::<Option<_>>().ok_or_else(malformed)?;
+    let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair.iter().fold(0, |high, low| high << 4 | low)).collect();
+    <[u8; 32]>::try_from(bytes).ok().filter(|_| hex.len() == 64).ok_or_else(malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digests_parse_strictly() {
+        let text = format!("sha256:{}", "0a".repeat(32));
+        assert_eq!(Digest::parse(&text).unwrap().to_string(), text);
+        for bad in ["", "sha256:", "sha512:00", &text[..70], &text.to_uppercase(), &format!("{text}0")] {
+            assert_eq!(Digest::parse(bad).unwrap_err().kind(), ErrorKind::Corrupt, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! Where images live: registries, OCI layouts, daemons, behind one trait.
+
+use crate::image::Image;
+use crate::oci::Digest;
+use lifecycle_core::error::{Error, Result};
+
+/// A place for images.
+pub trait ImageStore: Send + Sync {
+    /// Opens an image; `None` if there is none of this name.
+    ///
+    /// # Errors
+    /// The store fails, or the image is malformed (kind `Corrupt`).
+    fn open(&self, name: &str) -> Result<Option<Opened>>;
+
+    /// Saves `image` under every name, manifest last.
+    ///
+    /// # Errors
+    /// Nothing could be saved at all. Failures of single names are in [`Saved::names`].
+    fn save(&self, image: &Image, names: &[String]) -> Result<Saved>;
+}
+
+/// An image and how its store identifies it.
+#[derive(Clone)]
+pub struct Opened {
+    /// The image.
+    pub image: Image,
+    /// The identifier that analyzed.toml records: `repo@sha256:...`, a bare image id, or `path@sha256:...`.
+    pub identifier: String,
+}
+
+/// What a save wrote.
+#[derive(Debug)]
+pub struct Saved {
+    /// The text in `*** Images (...)`: digest, short image id, or `path@digest`.
+    pub short_id: String,
+    /// The manifest's digest, where the store has one.
+    pub digest: Option<Digest>,
+    /// The image id, for daemons.
+    pub image_id: Option<String>,
+    /// The manifest's size in bytes.
+    pub manifest_size: Option<u64>,
+    /// Each name and how it went.
+    pub names: Vec<(String, Result<(), Error>)>,
+}

@@ -1,0 +1,6 @@
+//! The phases of the lifecycle, platform inputs and commands.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod log;
+pub mod platform;

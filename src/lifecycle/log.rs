@@ -1,0 +1,250 @@
+//! The log whose lines are contract (FACTS 14): everything goes to standard output, only warnings and errors
+//! carry a prefix, colour is on unless switched off.
+
+use std::fmt::Display;
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+/// How important a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Details.
+    Debug,
+    /// Progress.
+    Info,
+    /// Something looks wrong.
+    Warn,
+    /// Something failed.
+    Error,
+    /// Only what is printed unconditionally.
+    Fatal,
+}
+
+impl Level {
+    /// Reads a level, ignoring case; `warning` means `warn`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.to_ascii_lowercase().as_str() {
+            "debug" => Some(Self::Debug),
+            "info" => Some(Self::Info),
+            "warn" | "warning" => Some(Self::Warn),
+            "error" => Some(Self::Error),
+            "fatal" => Some(Self::Fatal),
+            _ => None,
+        }
+    }
+}
+
+/// Writes lines at or above a level to one sink; clones share the sink.
+#[derive(Clone)]
+pub struct Log {
+    level: Level,
+    color: bool,
+    sink: Arc<Mutex<Box<dyn Write + Send>>>,
+}
+
+impl Log {
+    /// A log that writes to standard output.
+    pub fn stdout(level: Level, color: bool) -> Self {
+        Self::to(io::stdout(), level, color)
+    }
+
+    /// A log that writes to `sink`.
+    pub fn to(sink: impl Write + Send + 'static, level: Level, color: bool) -> Self {
+        Self { level, color, sink: Arc::new(Mutex::new(Box::new(sink))) }
+    }
+
+    /// Whether colours are on.
+    pub fn color(&self) -> bool {
+        self.color
+    }
+
+    /// Whether lines of `level` are written.
+    pub fn enabled(&self, level: Level) -> bool {
+        level >= self.level
+    }
+
+    /// Details.
+    pub fn debug(&self, message: impl Display) {
+        self.line(Level::Debug, message);
+    }
+
+    /// Progress.
+    pub fn info(&self, message: impl Display) {
+        self.line(Level::Info, message);
+    }
+
+    /// A warning.
+    pub fn warn(&self, message: impl Display) {
+        self.line(Level::Warn, message);
+    }
+
+    /// An error.
+    pub fn error(&self, message: impl Display) {
+        self.line(Level::Error, message);
+    }
+
+    /// One message at `level`, with the level's prefix, ended by a newline.
+    pub fn line(&self, level: Level, message: impl Display) {
+        if self.enabled(level) {
+            self.line_always(level, message);
+        }
+    }
+
+    /// One message in the form of `level`, whatever the log's own level is.
+    pub fn line_always(&self, level: Level, message: impl Display) {
+        let (prefix, code) = match level {
+            Level::Debug | Level::Info => ("", ""),
+            Level::Warn => ("Warning: ", "33;1"),
+            Level::Error | Level::Fatal => ("ERROR: ", "31;1"),
+        };
+        let mut text = match (self.color, prefix) {
+            (true, prefix) if !prefix.is_empty() => format!("\x1b[{code}m{prefix}\x1b[0m{message}"),
+            _ => format!("{prefix}{message}"),
+        };
+        if !text.ends_with('\n') {
+            text.push('\n');
+        }
+        if !self.color {
+            text = strip_ansi(&text);
+        }
+        self.write(text.as_bytes());
+    }
+
+    /// A phase banner, `===> NAME`.
+    pub fn banner(&self, name: &str) {
+        self.info(if self.color { format!("\x1b[36m===> {name}\x1b[0m") } else { format!("===> {name}") });
+    }
+
+    /// A writer for a module's own output; ANSI sequences are removed when colour is off.
+    pub fn output(&self) -> Output {
+        Output { log: self.clone(), escape: Escape::None }
+    }
+
+    /// Logs start and end of an operation at debug level; the end when the value drops.
+    pub fn timer(&self, name: impl Into<String>) -> Timer {
+        let name = name.into();
+        self.debug(format_args!("Timer: {name} started at {}", now()));
+        Timer { log: self.clone(), name, start: Instant::now() }
+    }
+
+    fn write(&self, bytes: &[u8]) {
+        let mut sink = self.lock();
+        // A closed standard output must not stop a build.
+        let _ = sink.write_all(bytes).and_then(|()| sink.flush());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Box<dyn Write + Send>> {
+        self.sink.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Running operation; see [`Log::timer`].
+pub struct Timer {
+    log: Log,
+    name: String,
+    start: Instant,
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        let (name, elapsed) = (&self.name, self.start.elapsed());
+        self.log.debug(format_args!("Timer: {name} ran for {elapsed:?} and ended at {}", now()));
+    }
+}
+
+/// The current time in RFC 3339, UTC, seconds.
+fn now() -> String {
+    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    lifecycle_core::time::rfc3339(i64::try_from(seconds).unwrap_or(i64::MAX))
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Escape {
+    None,
+    Started,
+    Csi,
+}
+
+/// See [`Log::output`].
+pub struct Output {
+    log: Log,
+    escape: Escape,
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.log.color {
+            self.log.write(bytes);
+        } else {
+            let mut kept = Vec::with_capacity(bytes.len());
+            for &byte in bytes {
+                self.escape = step(self.escape, byte, &mut kept);
+            }
+            self.log.write(&kept);
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Copies `byte` to `kept` unless it belongs to an ANSI control sequence.
+fn step(state: Escape, byte: u8, kept: &mut Vec<u8>) -> Escape {
+    match (state, byte) {
+        (Escape::None, 0x1b) => Escape::Started,
+        (Escape::None, _) => {
+            kept.push(byte);
+            Escape::None
+        }
+        (Escape::Started, b'[') => Escape::Csi,
+        (Escape::Started, 0x1b) => Escape::Started,
+        (Escape::Started, _) => {
+            kept.extend([0x1b, byte]);
+            Escape::None
+        }
+        (Escape::Csi, b'@'..=b'~') => Escape::None,
+        (Escape::Csi, _) => Escape::Csi,
+    }
+}
+
+fn strip_ansi(text: &str) -> String {
+    let mut kept = Vec::with_capacity(text.len());
+    text.bytes().fold(Escape::None, |state, byte| step(state, byte, &mut kept));
+    String::from_utf8_lossy(&kept).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Buffer(Arc<Mutex<Vec<u8>>>);
+    impl Write for Buffer {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn check(color: bool, act: impl FnOnce(&Log), expected: &str) {
+        let buffer = Buffer::default();
+        act(&Log::to(buffer.clone(), Level::Info, color));
+        assert_eq!(String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap(), expected);
+    }
+
+    #[test]
+    fn lines_have_the_contract_form() {
+        check(false, |log| log.debug("x"), "");
+        check(false, |log| log.info("x"), "x\n");
+        check(false, |log| log.warn("x\n"), "Warning: x\n");
+        check(true, |log| log.error("x"), "\x1b[31;1mERROR: \x1b[0mx\n");
+        check(true, |log| log.banner("BUILDING"), "\x1b[36m===> BUILDING\x1b[0m\n");
+        check(false, |log| log.output().write_all(b"\x1b[1;2mbold\x1b[0m\n").unwrap(), "bold\n");
+    }
+}
