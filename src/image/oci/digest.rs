@@ -50,16 +50,31 @@ digest!(Digest);
 digest!(DiffId);
 
 fn parse(text: &str) -> Result<[u8; 32]> {
-    let malformed = || Error::new(ErrorKind::Corrupt, format!("'{text}' is not a sha256 digest"));
+    let malformed = || {
+        Error::new(
+            ErrorKind::Corrupt,
+            format!("'{text}' is not a sha256 digest"),
+        )
+    };
     let hex = text.strip_prefix("sha256:").ok_or_else(malformed)?;
     let digit = |byte: u8| match byte {
         b'0'..=b'9' => Some(byte - b'0'),
         b'a'..=b'f' => Some(byte - b'a' + 10),
         _ => None,
     };
-    let digits: Vec<u8> = hex.bytes().map(digit).collect::<Option<_>>().ok_or_else(malformed)?;
-    let bytes: Vec<u8> = digits.chunks(2).map(|pair| pair.iter().fold(0, |high, low| high << 4 | low)).collect();
-    <[u8; 32]>::try_from(bytes).ok().filter(|_| hex.len() == 64).ok_or_else(malformed)
+    let digits: Vec<u8> = hex
+        .bytes()
+        .map(digit)
+        .collect::<Option<_>>()
+        .ok_or_else(malformed)?;
+    let bytes: Vec<u8> = digits
+        .chunks(2)
+        .map(|pair| pair.iter().fold(0, |high, low| high << 4 | low))
+        .collect();
+    <[u8; 32]>::try_from(bytes)
+        .ok()
+        .filter(|_| hex.len() == 64)
+        .ok_or_else(malformed)
 }
 
 #[cfg(test)]
@@ -70,8 +85,19 @@ mod tests {
     fn digests_parse_strictly() {
         let text = format!("sha256:{}", "0a".repeat(32));
         assert_eq!(Digest::parse(&text).unwrap().to_string(), text);
-        for bad in ["", "sha256:", "sha512:00", &text[..70], &text.to_uppercase(), &format!("{text}0")] {
-            assert_eq!(Digest::parse(bad).unwrap_err().kind(), ErrorKind::Corrupt, "{bad}");
+        for bad in [
+            "",
+            "sha256:",
+            "sha512:00",
+            &text[..70],
+            &text.to_uppercase(),
+            &format!("{text}0"),
+        ] {
+            assert_eq!(
+                Digest::parse(bad).unwrap_err().kind(),
+                ErrorKind::Corrupt,
+                "{bad}"
+            );
         }
     }
 }
