@@ -1,0 +1,33 @@
+# Thin names over cargo and scripts. `make help` lists them.
+
+ARCH := $(shell uname -m)
+STATIC := $(ARCH)-unknown-linux-musl
+# Everything the demo compiles goes here: release code without link-time optimisation.
+DEMO_BINARIES := target/$(STATIC)/demo
+
+.PHONY: help demo test lint bench toolchain
+
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: toolchain ## build the Rust sample app into an image with creator, and start it with launcher
+	cargo build --locked --profile demo --target $(STATIC) --bins
+	$(DEMO_BINARIES)/demo $(DEMO_BINARIES)
+
+test: toolchain ## run every unit test and spec test
+	cargo build --locked --workspace --bins
+	cargo test --locked --workspace
+
+lint: toolchain ## check formatting and run clippy; warnings are errors
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+bench: toolchain ## compare release binaries with another lifecycle: make bench BASELINE=<directory>
+	@test -n "$(BASELINE)" || { echo "make bench: say what to compare with: BASELINE=<directory with lifecycle and launcher>"; exit 1; }
+	cargo build --locked --release --target $(STATIC) --bins
+	cargo build --locked --profile launcher --target $(STATIC) --package launcher
+	target/$(STATIC)/release/bench --baseline "$(BASELINE)" --subject target/$(STATIC)/release --launcher target/$(STATIC)/launcher/launcher
+
+# The pinned toolchain of rust-toolchain.toml with this machine's static target; says what is missing.
+toolchain:
+	@sh .ci/toolchain $(STATIC)
