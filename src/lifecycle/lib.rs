@@ -2,5 +2,6 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
+pub mod exec;
 pub mod log;
 pub mod platform;
