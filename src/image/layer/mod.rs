@@ -1,4 +1,23 @@
 //! Layers: from files to tar to blob, and back.
+//!
+//! ```text
+//! recipe ─walk─▶ headers and holes in fixed blocks ─workers fill─▶ hash in order ─workers compress─▶ spool in order
+//! ```
+//! The tar's layout is known from `stat` alone, so blocks are filled by any worker; only hashing and writing go in order.
+
+mod beneath;
+mod block;
+mod build;
+pub mod extract;
+mod gzip;
+pub mod header;
+pub mod slice;
+mod tar;
+mod walk;
+mod workers;
+
+pub use build::{Built, Compression, Outputs, Spool, build, diff_id};
+pub use workers::Workers;
 
 use crate::oci::{Descriptor, DiffId, History};
 use lifecycle_core::error::Result;
@@ -49,6 +68,7 @@ pub trait BlobSource: Send + Sync {
 }
 
 /// A compressed layer in a temporary file.
+#[derive(Debug)]
 pub struct SpooledBlob {
     /// Its media type's gzip form, digest and size.
     pub descriptor: Descriptor,
@@ -63,6 +83,15 @@ pub enum LayerRecipe {
     Directory {
         /// The absolute path; it is also the name inside the tar.
         path: PathBuf,
+        /// Owner of all entries at and below the directory.
+        uid: u32,
+        /// Group of all entries at and below the directory.
+        gid: u32,
+    },
+    /// A whole app directory with its ancestors, sorted by full path: `a`, `a.txt`, `a/b` (an app without slices).
+    App {
+        /// The app directory, absolute.
+        root: PathBuf,
         /// Owner of all entries at and below the directory.
         uid: u32,
         /// Group of all entries at and below the directory.
