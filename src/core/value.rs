@@ -31,8 +31,8 @@ pub struct Table(Vec<(String, Value)>);
 
 impl Table {
     /// An empty table.
-    pub fn new() -> Self {
-        Self::default()
+    pub const fn new() -> Self {
+        Self(Vec::new())
     }
 
     /// The value under exactly `key`.

@@ -1,6 +1,7 @@
 //! Digests: of compressed blobs and manifests, and of uncompressed layers.
 
 use lifecycle_core::error::{Error, ErrorKind, Result};
+use sha2::{Digest as _, Sha256};
 use std::fmt;
 
 /// The SHA-256 of a blob or manifest as it is stored. Displays as `sha256:<hex>`.
@@ -17,6 +18,16 @@ macro_rules! digest {
             /// From the 32 bytes that SHA-256 gives.
             pub const fn from_bytes(bytes: [u8; 32]) -> Self {
                 Self(bytes)
+            }
+
+            /// The 32 bytes.
+            pub const fn bytes(&self) -> [u8; 32] {
+                self.0
+            }
+
+            /// The digest of `bytes`.
+            pub fn of(bytes: &[u8]) -> Self {
+                Self(Sha256::digest(bytes).into())
             }
 
             /// Reads `sha256:` and 64 lowercase hexadecimal digits.

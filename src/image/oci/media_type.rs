@@ -41,4 +41,32 @@ impl ManifestKind {
             Self::Oci => "application/vnd.oci.image.layer.v1.tar+gzip",
         }
     }
+    /// `media_type` in this set's words, if it is a layer type that both sets have; else unchanged.
+    pub fn layer_as(self, media_type: &str) -> String {
+        let row = LAYER_TYPES
+            .iter()
+            .find(|(docker, oci)| [*docker, *oci].contains(&media_type));
+        match (row, self) {
+            (Some((docker, _)), Self::Docker) => (*docker).to_owned(),
+            (Some((_, oci)), Self::Oci) => (*oci).to_owned(),
+            (None, _) => media_type.to_owned(),
+        }
+    }
 }
+
+/// Docker's and OCI's names for the same kind of layer.
+const LAYER_TYPES: [(&str, &str); 4] = [
+    (ManifestKind::Docker.layer(), ManifestKind::Oci.layer()),
+    (
+        "application/vnd.docker.image.rootfs.diff.tar",
+        "application/vnd.oci.image.layer.v1.tar",
+    ),
+    (
+        "application/vnd.docker.image.rootfs.diff.tar.zstd",
+        "application/vnd.oci.image.layer.v1.tar+zstd",
+    ),
+    (
+        "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip",
+        "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip",
+    ),
+];
