@@ -6,6 +6,7 @@
 
 pub mod api;
 pub mod data;
+mod decimal;
 pub mod env;
 pub mod error;
 pub mod exit;

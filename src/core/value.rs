@@ -1,5 +1,8 @@
 //! Free-form data as TOML and JSON carry it: one value type for both.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
 pub use toml_datetime::Datetime;
 
 /// A value of a document. Integers and floats stay apart, as TOML has them.
@@ -42,7 +45,12 @@ impl Table {
 
     /// The value under `key`, else under a key that differs only in case (the reference's decoders match so).
     pub fn get_ignoring_case(&self, key: &str) -> Option<&Value> {
-        self.get(key).or_else(|| self.0.iter().find(|(k, _)| k.eq_ignore_ascii_case(key)).map(|(_, v)| v))
+        self.get(key).or_else(|| {
+            self.0
+                .iter()
+                .find(|(k, _)| k.eq_ignore_ascii_case(key))
+                .map(|(_, v)| v)
+        })
     }
 
     /// Sets `key`, in place if it exists, else at the end.
@@ -107,11 +115,27 @@ impl Table {
 
 impl FromIterator<(String, Value)> for Table {
     fn from_iter<I: IntoIterator<Item = (String, Value)>>(entries: I) -> Self {
-        let mut table = Self::new();
-        for (key, value) in entries {
-            table.insert(key, value);
+        // By a sorted map, so that a document with very many keys stays cheap.
+        let mut unique = BTreeMap::<String, (usize, Value)>::new();
+        for (index, (key, value)) in entries.into_iter().enumerate() {
+            match unique.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert((index, value));
+                }
+                Entry::Occupied(mut entry) => entry.get_mut().1 = value,
+            }
         }
-        table
+        let mut entries: Vec<_> = unique
+            .into_iter()
+            .map(|(key, (index, value))| (index, key, value))
+            .collect();
+        entries.sort_unstable_by_key(|(index, ..)| *index);
+        Self(
+            entries
+                .into_iter()
+                .map(|(_, key, value)| (key, value))
+                .collect(),
+        )
     }
 }
 
