@@ -10,6 +10,7 @@ mod decimal;
 pub mod env;
 pub mod error;
 pub mod exit;
+pub mod file;
 pub mod glob;
 pub mod json;
 pub mod time;

@@ -4,6 +4,7 @@
 
 pub mod analyzed;
 pub mod build;
+mod decode;
 pub mod descriptor;
 pub mod extend_config;
 pub mod group;
@@ -28,4 +29,14 @@ pub enum ModuleKind {
     Buildpack,
     /// An image extension.
     Extension,
+}
+
+impl ModuleKind {
+    /// The kind as messages name it.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Buildpack => "Buildpack",
+            Self::Extension => "Extension",
+        }
+    }
 }
