@@ -1,0 +1,3 @@
+//! Modules: running their programs, and collecting what they wrote.
+
+pub mod dir;
