@@ -112,11 +112,11 @@ impl LayersMetadata {
         let app = self
             .app
             .as_ref()
-            .map(|layers| Value::from(layers.iter().map(sha).collect::<Vec<_>>()));
+            .map(|layers| Value::from(layers.iter().map(|layer| sha(layer)).collect::<Vec<_>>()));
         let buildpacks = buildpacks_value(self.buildpacks.as_deref(), keys);
         Table::new()
             .with("app", app.unwrap_or(Value::Null))
-            .with_some("sbom", self.sbom.as_ref().map(sha))
+            .with_some("sbom", self.sbom.as_deref().map(sha))
             .with("buildpacks", buildpacks)
             .with("config", sha(&self.config))
             .with("launcher", sha(&self.launcher))
@@ -318,8 +318,8 @@ fn read_sha(fields: &Fields<'_>, key: &str) -> Result<String> {
         .unwrap_or_default())
 }
 
-fn sha(sha: &String) -> Table {
-    Table::new().with("sha", sha.as_str())
+fn sha(sha: &str) -> Table {
+    Table::new().with("sha", sha)
 }
 
 #[cfg(test)]
