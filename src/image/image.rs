@@ -1,8 +1,10 @@
 //! Images as immutable values; edits return new images.
 
-use crate::layer::Layer;
-use crate::oci::{Config, Descriptor, ManifestKind};
+use crate::layer::{BlobSource, Layer, LayerSource};
+use crate::oci::{Config, Descriptor, History, Manifest, ManifestKind};
+use lifecycle_core::error::{Error, ErrorKind, Result};
 use lifecycle_core::value::Table;
+use std::sync::Arc;
 
 /// An image: configuration and layers. Nothing is written before a store saves it.
 #[derive(Clone)]
@@ -17,4 +19,148 @@ pub struct Image {
     pub annotations: Table,
     /// The manifest's descriptor, while the image is unchanged since a store opened it.
     pub origin: Option<Descriptor>,
+}
+
+/// The bytes of an image's documents, ready to be written.
+#[derive(Clone, Debug)]
+pub struct Documents {
+    /// The configuration.
+    pub config: Vec<u8>,
+    /// The manifest.
+    pub manifest: Vec<u8>,
+    /// Names the configuration.
+    pub config_descriptor: Descriptor,
+    /// Names the manifest.
+    pub manifest_descriptor: Descriptor,
+}
+
+impl Image {
+    /// An image without layers.
+    pub fn new(kind: ManifestKind, config: Config) -> Self {
+        Self {
+            kind,
+            config,
+            layers: Vec::new(),
+            annotations: Table::new(),
+            origin: None,
+        }
+    }
+
+    /// The image that a store found: `origin` names its manifest, `blobs` holds its layers.
+    ///
+    /// # Errors
+    /// Kind `Corrupt`: manifest and configuration do not belong together.
+    pub fn opened(
+        origin: Descriptor,
+        manifest: Manifest,
+        config: Config,
+        blobs: &Arc<dyn BlobSource>,
+    ) -> Result<Self> {
+        let diff_ids = config.diff_ids()?;
+        if diff_ids.len() != manifest.layers.len() {
+            let cause = format!(
+                "{} layers in the manifest, {} in the config",
+                manifest.layers.len(),
+                diff_ids.len()
+            );
+            return Err(Error::new(ErrorKind::Corrupt, cause));
+        }
+        let history = History::per_layer(config.history(), diff_ids.len());
+        let layers = diff_ids.into_iter().zip(manifest.layers).zip(history);
+        let layers = layers.map(|((diff_id, descriptor), history)| {
+            let source = LayerSource::Stored {
+                descriptor,
+                blobs: Arc::clone(blobs),
+            };
+            Layer {
+                diff_id,
+                history,
+                source,
+            }
+        });
+        let (kind, annotations) = (manifest.kind, manifest.annotations);
+        Ok(Self {
+            kind,
+            config,
+            layers: layers.collect(),
+            annotations,
+            origin: Some(origin),
+        })
+    }
+
+    /// With more layers on top.
+    #[must_use]
+    pub fn append(mut self, layers: impl IntoIterator<Item = Layer>) -> Self {
+        self.layers.extend(layers);
+        self.origin = None;
+        self
+    }
+
+    /// With another configuration.
+    #[must_use]
+    pub fn with_config(mut self, config: Config) -> Self {
+        self.config = config;
+        self.origin = None;
+        self
+    }
+
+    /// With the annotation `key` on its manifest.
+    #[must_use]
+    pub fn with_annotation(mut self, key: &str, value: &str) -> Self {
+        self.annotations.insert(key, value);
+        self.origin = None;
+        self
+    }
+
+    /// With `f` applied to every layer's history entry.
+    #[must_use]
+    pub fn map_history(mut self, f: impl Fn(Option<History>) -> Option<History>) -> Self {
+        self.layers
+            .iter_mut()
+            .for_each(|layer| layer.history = f(layer.history.take()));
+        self.origin = None;
+        self
+    }
+
+    /// The configuration's and the manifest's bytes, when the layers are stored under `layers` (one descriptor each,
+    /// bottom first). Layer media types are put into the words of the manifest's kind. A layer without history gets
+    /// an entry that only has the image's time.
+    pub fn documents(&self, layers: Vec<Descriptor>) -> Documents {
+        let created = || self.config.created().to_owned();
+        let blank = || History {
+            created: created(),
+            ..History::default()
+        };
+        let history: Vec<_> = self
+            .layers
+            .iter()
+            .map(|layer| layer.history.clone().unwrap_or_else(blank))
+            .collect();
+        let diff_ids: Vec<_> = self.layers.iter().map(|layer| layer.diff_id).collect();
+        let config = self
+            .config
+            .clone()
+            .with_layers(&diff_ids, &history)
+            .to_json()
+            .into_bytes();
+        let config_descriptor = Descriptor::of(&config, self.kind.config());
+        let in_kind = |layer: Descriptor| Descriptor {
+            media_type: self.kind.layer_as(&layer.media_type),
+            ..layer
+        };
+        let manifest = Manifest {
+            kind: self.kind,
+            config: config_descriptor.clone(),
+            layers: layers.into_iter().map(in_kind).collect(),
+            annotations: self.annotations.clone(),
+        };
+        let manifest = manifest.to_json().into_bytes();
+        let manifest_descriptor = Descriptor::of(&manifest, self.kind.manifest());
+        Documents {
+            config,
+            manifest,
+            config_descriptor,
+            manifest_descriptor,
+        }
+    }
 }

@@ -3,6 +3,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod cache;
+mod disk;
 pub mod image;
 pub mod layer;
 pub mod oci;

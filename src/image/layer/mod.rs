@@ -55,11 +55,21 @@ pub enum LayerSource {
 
 /// A store's blobs.
 pub trait BlobSource: Send + Sync {
-    /// Opens the compressed blob; `None` if the store does not hold its data.
+    /// Opens the compressed blob; `None` if the store does not hold its data. The stream fails at its end unless it
+    /// has the descriptor's digest.
     ///
     /// # Errors
     /// The store fails.
     fn open(&self, descriptor: &Descriptor) -> Result<Option<Box<dyn Read + Send>>>;
+
+    /// Whether the store holds the blob's data, which a sparse layout may not.
+    ///
+    /// # Errors
+    /// The store fails.
+    fn holds(&self, descriptor: &Descriptor) -> Result<bool> {
+        let _ = descriptor;
+        Ok(true)
+    }
 
     /// The registry repository that holds the blobs (`registry/repository`), for mounts across repositories.
     fn repository(&self) -> Option<&str> {

@@ -1,5 +1,7 @@
 //! Where images live: registries, OCI layouts, daemons, behind one trait.
 
+pub mod layout;
+
 use crate::image::Image;
 use crate::oci::Digest;
 use lifecycle_core::error::{Error, Result};
