@@ -21,3 +21,6 @@ pub use media_type::ManifestKind;
 pub use platform::Platform;
 pub use reference::{DEFAULT_REGISTRY, Identifier, Reference};
 pub use verify::Verified;
+
+#[cfg(test)]
+mod tests;
