@@ -20,7 +20,10 @@ enum Token {
     AnyText,
     AnyCharacter,
     Literal(char),
-    Class { negated: bool, ranges: Vec<(char, char)> },
+    Class {
+        negated: bool,
+        ranges: Vec<(char, char)>,
+    },
 }
 
 impl Pattern {
@@ -76,7 +79,10 @@ impl Pattern {
 }
 
 fn malformed(pattern: &str) -> Error {
-    Error::new(ErrorKind::InvalidArguments, format_args!("syntax error in pattern '{pattern}'"))
+    Error::new(
+        ErrorKind::InvalidArguments,
+        format_args!("syntax error in pattern '{pattern}'"),
+    )
 }
 
 /// What follows a `[`; `None` if it is no class.
@@ -120,7 +126,10 @@ impl Token {
         let matches = match self {
             Self::AnyCharacter => character != '/',
             Self::Class { negated, ranges } => {
-                ranges.iter().any(|(low, high)| (low..=high).contains(&&character)) != *negated
+                ranges
+                    .iter()
+                    .any(|(low, high)| (low..=high).contains(&&character))
+                    != *negated
             }
             Self::AnyText | Self::Literal(_) => false,
         };
@@ -151,7 +160,10 @@ mod tests {
         let mut count = 0;
         for line in vectors.lines() {
             let vector: serde_json::Value = serde_json::from_str(line).unwrap();
-            let (pattern, name) = (vector["pattern"].as_str().unwrap(), vector["name"].as_str().unwrap());
+            let (pattern, name) = (
+                vector["pattern"].as_str().unwrap(),
+                vector["name"].as_str().unwrap(),
+            );
             match matches(pattern, name) {
                 Ok(found) => assert_eq!(Some(found), vector["result"].as_bool(), "{vector}"),
                 Err(_) => assert_eq!(vector["result"], "bad pattern", "{vector}"),
@@ -176,7 +188,11 @@ mod tests {
             ("??", b"\xc3\xa9\xff", true),
             ("*\u{e9}", b"\xc3\xc3\xa9", true),
         ] {
-            assert_eq!(matches(pattern, name).unwrap(), expected, "{pattern} {name:?}");
+            assert_eq!(
+                matches(pattern, name).unwrap(),
+                expected,
+                "{pattern} {name:?}"
+            );
         }
         assert!(!matches("*a*a*a*a*a*a*a*a*b", "a".repeat(100_000)).unwrap());
     }

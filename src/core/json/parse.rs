@@ -179,10 +179,11 @@ impl Parser<'_> {
             self.digits()?;
         }
         let text = self.text.get(start..self.offset).unwrap_or_default();
-        if whole && self.numbers == Numbers::Exact {
-            if let Ok(value) = text.parse() {
-                return Ok(Value::Integer(value));
-            }
+        if whole
+            && self.numbers == Numbers::Exact
+            && let Ok(value) = text.parse()
+        {
+            return Ok(Value::Integer(value));
         }
         match text.parse::<f64>() {
             Ok(value) if value.is_finite() => Ok(Value::Float(value)),
