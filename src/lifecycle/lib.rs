@@ -3,6 +3,9 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod buildpack;
+pub mod command;
+pub mod document;
+pub mod duration;
 pub mod exec;
 pub mod log;
 pub mod platform;

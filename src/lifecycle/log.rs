@@ -1,6 +1,7 @@
 //! The log whose lines are contract (FACTS 14): everything goes to standard output, only warnings and errors
 //! carry a prefix, colour is on unless switched off.
 
+use crate::duration;
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -51,7 +52,21 @@ impl Log {
 
     /// A log that writes to `sink`.
     pub fn to(sink: impl Write + Send + 'static, level: Level, color: bool) -> Self {
-        Self { level, color, sink: Arc::new(Mutex::new(Box::new(sink))) }
+        Self {
+            level,
+            color,
+            sink: Arc::new(Mutex::new(Box::new(sink))),
+        }
+    }
+
+    /// The same sink under another level and colour.
+    #[must_use]
+    pub fn configured(&self, level: Level, color: bool) -> Self {
+        Self {
+            level,
+            color,
+            sink: Arc::clone(&self.sink),
+        }
     }
 
     /// Whether colours are on.
@@ -113,19 +128,30 @@ impl Log {
 
     /// A phase banner, `===> NAME`.
     pub fn banner(&self, name: &str) {
-        self.info(if self.color { format!("\x1b[36m===> {name}\x1b[0m") } else { format!("===> {name}") });
+        self.info(if self.color {
+            format!("\x1b[36m===> {name}\x1b[0m")
+        } else {
+            format!("===> {name}")
+        });
     }
 
     /// A writer for a module's own output; ANSI sequences are removed when colour is off.
     pub fn output(&self) -> Output {
-        Output { log: self.clone(), escape: Escape::None }
+        Output {
+            log: self.clone(),
+            escape: Escape::None,
+        }
     }
 
     /// Logs start and end of an operation at debug level; the end when the value drops.
     pub fn timer(&self, name: impl Into<String>) -> Timer {
         let name = name.into();
         self.debug(format_args!("Timer: {name} started at {}", now()));
-        Timer { log: self.clone(), name, start: Instant::now() }
+        Timer {
+            log: self.clone(),
+            name,
+            start: Instant::now(),
+        }
     }
 
     fn write(&self, bytes: &[u8]) {
@@ -148,14 +174,19 @@ pub struct Timer {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        let (name, elapsed) = (&self.name, self.start.elapsed());
-        self.log.debug(format_args!("Timer: {name} ran for {elapsed:?} and ended at {}", now()));
+        let (name, elapsed) = (&self.name, duration::format(self.start.elapsed()));
+        self.log.debug(format_args!(
+            "Timer: {name} ran for {elapsed} and ended at {}",
+            now()
+        ));
     }
 }
 
 /// The current time in RFC 3339, UTC, seconds.
 fn now() -> String {
-    let seconds = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let seconds = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs());
     lifecycle_core::time::rfc3339(i64::try_from(seconds).unwrap_or(i64::MAX))
 }
 
@@ -212,7 +243,8 @@ fn step(state: Escape, byte: u8, kept: &mut Vec<u8>) -> Escape {
 
 fn strip_ansi(text: &str) -> String {
     let mut kept = Vec::with_capacity(text.len());
-    text.bytes().fold(Escape::None, |state, byte| step(state, byte, &mut kept));
+    text.bytes()
+        .fold(Escape::None, |state, byte| step(state, byte, &mut kept));
     String::from_utf8_lossy(&kept).into_owned()
 }
 
@@ -235,7 +267,10 @@ mod tests {
     fn check(color: bool, act: impl FnOnce(&Log), expected: &str) {
         let buffer = Buffer::default();
         act(&Log::to(buffer.clone(), Level::Info, color));
-        assert_eq!(String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap(), expected);
+        assert_eq!(
+            String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap(),
+            expected
+        );
     }
 
     #[test]
@@ -244,7 +279,15 @@ mod tests {
         check(false, |log| log.info("x"), "x\n");
         check(false, |log| log.warn("x\n"), "Warning: x\n");
         check(true, |log| log.error("x"), "\x1b[31;1mERROR: \x1b[0mx\n");
-        check(true, |log| log.banner("BUILDING"), "\x1b[36m===> BUILDING\x1b[0m\n");
-        check(false, |log| log.output().write_all(b"\x1b[1;2mbold\x1b[0m\n").unwrap(), "bold\n");
+        check(
+            true,
+            |log| log.banner("BUILDING"),
+            "\x1b[36m===> BUILDING\x1b[0m\n",
+        );
+        check(
+            false,
+            |log| log.output().write_all(b"\x1b[1;2mbold\x1b[0m\n").unwrap(),
+            "bold\n",
+        );
     }
 }

@@ -2,7 +2,10 @@
 
 use lifecycle_core::api::PlatformApi;
 use lifecycle_core::env::Env;
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::fmt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 /// Everything a command may need to know from its platform: flag over environment over default (FACTS 1.6).
@@ -99,4 +102,210 @@ pub struct Inputs {
     pub use_layout: bool,
     /// `SOURCE_DATE_EPOCH` as given.
     pub source_date_epoch: Option<String>,
+    /// `CNB_REGISTRY_AUTH`; it is not in [`Inputs::process_env`], so that no child process can inherit it.
+    pub registry_auth: Option<Secret>,
+}
+
+/// A text that debug output does not show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub String);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+/// Stands for the layers directory in defaults, until that directory is known.
+const PLACEHOLDER: &str = "<layers>";
+/// Where the order is when the layers directory has none.
+const BUILDER_ORDER: &str = "/cnb/order.toml";
+
+impl Inputs {
+    /// Inputs in which every field that the flag table sets is still empty.
+    pub(super) fn blank(platform_api: PlatformApi) -> Self {
+        Self {
+            platform_api,
+            process_env: Env::default(),
+            analyzed: PathBuf::new(),
+            app_dir: PathBuf::new(),
+            build_config_dir: PathBuf::new(),
+            build_image: None,
+            buildpacks_dir: PathBuf::new(),
+            cache_dir: None,
+            cache_image: None,
+            default_process_type: None,
+            exec_env: String::new(),
+            extend_kind: String::new(),
+            extended_dir: PathBuf::new(),
+            extensions_dir: PathBuf::new(),
+            force_rebase: false,
+            generated_dir: PathBuf::new(),
+            gid: 0,
+            uid: 0,
+            group: PathBuf::new(),
+            insecure_registries: Vec::new(),
+            kaniko_cache_ttl: Duration::ZERO,
+            kaniko_dir: PathBuf::from("/kaniko"),
+            launch_cache_dir: None,
+            launcher: PathBuf::new(),
+            launcher_sbom_dir: PathBuf::new(),
+            layers_dir: PathBuf::new(),
+            layout_dir: None,
+            order: PathBuf::new(),
+            output_image: None,
+            additional_tags: Vec::new(),
+            parallel_export: false,
+            plan: PathBuf::new(),
+            platform_dir: PathBuf::new(),
+            previous_image: None,
+            project_metadata: PathBuf::new(),
+            report: PathBuf::new(),
+            run_image: None,
+            deprecated_run_image: None,
+            run: PathBuf::new(),
+            stack: PathBuf::new(),
+            skip_layers: false,
+            system: PathBuf::new(),
+            use_daemon: false,
+            use_layout: false,
+            source_date_epoch: None,
+            registry_auth: None,
+        }
+    }
+
+    /// Takes the environment in; credentials become a field of their own.
+    pub(super) fn adopt_env(&mut self, mut env: Env) {
+        let text = |name: &str| {
+            env.get(name)
+                .map(|value| value.to_string_lossy().into_owned())
+        };
+        self.source_date_epoch = text("SOURCE_DATE_EPOCH").filter(|text| !text.is_empty());
+        self.registry_auth = text("CNB_REGISTRY_AUTH")
+            .filter(|text| !text.is_empty())
+            .map(Secret);
+        env.remove("CNB_REGISTRY_AUTH");
+        self.process_env = env;
+    }
+
+    /// Fills the layers directory into paths, falls back to the builder's order, and makes directories absolute
+    /// (FACTS 1.6). File paths, and the directories not listed here, stay as they are.
+    pub(super) fn finish_paths(&mut self, working_dir: &Path) {
+        let defaulted_order = self.order == Path::new(PLACEHOLDER).join("order.toml");
+        let layers = self.layers_dir.clone();
+        for path in [
+            &mut self.analyzed,
+            &mut self.extended_dir,
+            &mut self.generated_dir,
+            &mut self.group,
+            &mut self.order,
+            &mut self.plan,
+            &mut self.project_metadata,
+            &mut self.report,
+        ] {
+            fill_placeholder(path, &layers);
+        }
+        if defaulted_order && self.order.metadata().is_err() {
+            self.order = PathBuf::from(BUILDER_ORDER);
+        }
+        let optional = [&mut self.cache_dir, &mut self.launch_cache_dir]
+            .into_iter()
+            .flatten();
+        let directories = [
+            &mut self.app_dir,
+            &mut self.build_config_dir,
+            &mut self.buildpacks_dir,
+            &mut self.extensions_dir,
+            &mut self.generated_dir,
+            &mut self.kaniko_dir,
+            &mut self.layers_dir,
+            &mut self.platform_dir,
+        ];
+        for dir in directories
+            .into_iter()
+            .chain(optional)
+            .filter(|dir| !dir.as_os_str().is_empty())
+        {
+            *dir = clean(&working_dir.join(&*dir));
+        }
+    }
+
+    /// The references that the output image gets: itself, then its tags, each once.
+    pub fn destinations(&self) -> Vec<&str> {
+        once(self.output_image.iter().chain(&self.additional_tags))
+    }
+
+    /// Every image reference among the inputs, each once.
+    pub fn images(&self) -> Vec<&str> {
+        once(self.references())
+    }
+
+    /// The references whose registries need credentials: with a daemon only the cache image's.
+    pub fn registry_images(&self) -> Vec<&str> {
+        let others = (!self.use_daemon).then(|| self.references());
+        once(self.cache_image.iter().chain(others.into_iter().flatten()))
+    }
+
+    fn references(&self) -> impl Iterator<Item = &String> {
+        let named = [
+            &self.previous_image,
+            &self.build_image,
+            &self.run_image,
+            &self.deprecated_run_image,
+            &self.cache_image,
+        ];
+        self.output_image
+            .iter()
+            .chain(&self.additional_tags)
+            .chain(named.into_iter().flatten())
+    }
+}
+
+/// The first occurrence of the placeholder becomes the layers directory, in paths that the user gave as well.
+fn fill_placeholder(path: &mut PathBuf, layers: &Path) {
+    let text = path.as_os_str().as_bytes();
+    let Some(start) = text
+        .windows(PLACEHOLDER.len())
+        .position(|part| part == PLACEHOLDER.as_bytes())
+    else {
+        return;
+    };
+    let (before, rest) = text.split_at(start);
+    let mut after = &rest[PLACEHOLDER.len()..];
+    if layers.as_os_str().is_empty() {
+        let Some(relative) = after.strip_prefix(b"/") else {
+            return;
+        };
+        after = relative;
+    }
+    *path = PathBuf::from(OsString::from_vec(
+        [before, layers.as_os_str().as_bytes(), after].concat(),
+    ));
+}
+
+/// The path without `.`, `..` and doubled slashes, by its text alone.
+fn clean(path: &Path) -> PathBuf {
+    path.components().fold(PathBuf::new(), |mut clean, part| {
+        match part {
+            Component::ParentDir => {
+                clean.pop();
+            }
+            Component::CurDir => {}
+            part => clean.push(part),
+        }
+        clean
+    })
+}
+
+/// The non-empty texts, each once, in order.
+fn once<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
+    texts
+        .map(String::as_str)
+        .filter(|text| !text.is_empty())
+        .fold(Vec::new(), |mut list, text| {
+            if !list.contains(&text) {
+                list.push(text);
+            }
+            list
+        })
 }

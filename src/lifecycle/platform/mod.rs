@@ -1,5 +1,22 @@
 //! What the platform says: flags, environment, defaults; resolved once into [`Inputs`].
 
+mod experimental;
+mod flags;
 mod inputs;
+mod negotiate;
+mod number;
+pub mod privileges;
+mod process;
+mod program;
+mod resolve;
+mod version;
 
-pub use inputs::Inputs;
+pub use experimental::{Experimental, ExperimentalMode};
+pub use flags::{FLAGS, Flag, Group, Kind, Parsed, Settings, Stop, Use, parse};
+pub use inputs::{Inputs, Secret};
+pub use negotiate::{Deprecation, negotiate};
+pub use number::parse_bool;
+pub use process::Process;
+pub use program::Program;
+pub use resolve::{Sources, check_operands, resolve};
+pub use version::{VERSION, version_text};

@@ -1,0 +1,8 @@
+//! Applies the extensions' Dockerfiles.
+
+use lifecycle::command::{self, extender::Extender};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    command::main::<Extender>()
+}

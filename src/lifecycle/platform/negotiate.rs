@@ -1,0 +1,90 @@
+//! Which Platform API is in force (FACTS 1.3).
+
+use crate::log::Log;
+use lifecycle_core::api::{PlatformApi, VersionError};
+use lifecycle_core::env::Env;
+use lifecycle_core::error::{Error, ErrorKind, Result};
+
+const VARIABLE: &str = "CNB_PLATFORM_API";
+const DEPRECATION_VARIABLE: &str = "CNB_DEPRECATION_MODE";
+
+/// The versions that still work but will go; none at present.
+const DEPRECATED: &[PlatformApi] = &[];
+
+/// What to do when a deprecated API is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deprecation {
+    /// Go on.
+    Quiet,
+    /// Go on with a warning.
+    Warn,
+    /// Stop.
+    Error,
+}
+
+impl Deprecation {
+    /// The mode that `CNB_DEPRECATION_MODE` names; unset and unknown words mean warn.
+    pub fn from_env(env: &Env) -> Self {
+        match env
+            .get(DEPRECATION_VARIABLE)
+            .map(|value| value.to_string_lossy())
+            .as_deref()
+        {
+            Some("quiet" | "silent") => Self::Quiet,
+            Some("error") => Self::Error,
+            _ => Self::Warn,
+        }
+    }
+
+    /// Judges the use of a deprecated API, `requested` being the words for who asks for which; returns whether to go on.
+    pub fn allows(self, requested: &str, log: &Log) -> bool {
+        match self {
+            Self::Quiet => true,
+            Self::Warn => {
+                log.warn(requested);
+                true
+            }
+            Self::Error => {
+                log.error(requested);
+                log.error(format_args!(
+                    "Deprecated APIs are disabled by {DEPRECATION_VARIABLE}=error"
+                ));
+                false
+            }
+        }
+    }
+}
+
+/// The Platform API that the platform asks for.
+///
+/// # Errors
+/// Kind `PlatformApi`: unset, malformed, unsupported, or deprecated while the mode forbids that.
+pub fn negotiate(env: &Env, log: &Log) -> Result<PlatformApi> {
+    choose(env, DEPRECATED, log)
+}
+
+fn choose(env: &Env, deprecated: &[PlatformApi], log: &Log) -> Result<PlatformApi> {
+    let fail = |text: String| Err(Error::new(ErrorKind::PlatformApi, text));
+    let text = env
+        .get(VARIABLE)
+        .map(|value| value.to_string_lossy())
+        .unwrap_or_default();
+    if text.trim().is_empty() {
+        return fail(format!(
+            "failed to get platform API version; please set '{VARIABLE}' to specify the desired platform API version"
+        ));
+    }
+    match PlatformApi::parse(&text) {
+        Ok(api)
+            if !deprecated.contains(&api)
+                || Deprecation::from_env(env)
+                    .allows(&format!("Platform requested deprecated API '{text}'"), log) =>
+        {
+            Ok(api)
+        }
+        Err(VersionError::Malformed) => fail(format!("failed to parse platform API '{text}'")),
+        Ok(_) | Err(VersionError::Unsupported) => fail(format!(
+            "failed to set platform API: platform API version '{text}' is incompatible with the lifecycle"
+        )),
+    }
+}
