@@ -1,1 +1,6 @@
-//! Black-box conformance kit: it runs any lifecycle directory.
+//! Black-box conformance kit: it runs any lifecycle directory and reads what came out, with no code of the lifecycle itself.
+#![forbid(unsafe_code)]
+
+pub mod builder;
+pub mod layout;
+pub mod subject;

@@ -412,7 +412,7 @@ fn module_of(path: &Path, directory: &str) -> Option<String> {
     let inside = path.strip_prefix(directory).ok()?;
     let first = inside.iter().next()?.to_str()?;
     let module = first.strip_suffix(".rs").unwrap_or(first);
-    let is_root = matches!(module, "lib" | "bin" | "tests" | "tidy" | "build");
+    let is_root = matches!(module, "lib" | "bin" | "tests" | "tidy");
     (!is_root).then(|| module.to_owned())
 }
 

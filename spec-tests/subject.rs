@@ -1,0 +1,111 @@
+//! The lifecycle under test.
+
+use std::env;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::OnceLock;
+
+/// A directory with a lifecycle's binaries: `lifecycle` or the phases by name, and `launcher`.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    directory: PathBuf,
+}
+
+impl Subject {
+    /// The lifecycle in a directory.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn at(directory: &Path) -> io::Result<Self> {
+        let directory = directory.canonicalize()?;
+        for name in ["creator", "launcher"] {
+            if !directory.join(name).is_file() {
+                let message = format!("{}: no {name} in it", directory.display());
+                return Err(io::Error::new(io::ErrorKind::NotFound, message));
+            }
+        }
+        Ok(Self { directory })
+    }
+
+    /// What tests run: the directory that `LIFECYCLE_DIR` names, otherwise this workspace's binaries, built by cargo first.
+    ///
+    /// # Errors
+    /// The directory holds no lifecycle, or cargo fails.
+    pub fn under_test() -> io::Result<Self> {
+        if let Some(directory) = env::var_os("LIFECYCLE_DIR") {
+            return Self::at(Path::new(&directory));
+        }
+        static BUILT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+        let built = BUILT.get_or_init(|| build().map_err(|error| error.to_string()));
+        Self::at(
+            built
+                .as_ref()
+                .map_err(|error| io::Error::other(error.clone()))?,
+        )
+    }
+
+    /// The directory itself.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// A command that runs the binary `name` (`creator`, `launcher`), with `PATH` and `HOME` as its whole environment.
+    pub fn command(&self, name: &str) -> Command {
+        let mut command = Command::new(self.directory.join(name));
+        command.env_clear().stdin(Stdio::null());
+        for variable in ["PATH", "HOME"] {
+            command.envs(env::var_os(variable).map(|value| (variable, value)));
+        }
+        command
+    }
+}
+
+/// What a command did.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The exit code; `None` if a signal ended it.
+    pub code: Option<i32>,
+    /// Its standard output and then its standard error.
+    pub text: String,
+}
+
+impl From<Output> for Outcome {
+    fn from(output: Output) -> Self {
+        let text = [output.stdout, output.stderr].concat();
+        Self {
+            code: output.status.code(),
+            text: String::from_utf8_lossy(&text).into_owned(),
+        }
+    }
+}
+
+/// Builds the workspace's binaries in the profile of the running test, and returns where they are.
+fn build() -> io::Result<PathBuf> {
+    let test = env::current_exe()?;
+    let directory = test
+        .ancestors()
+        .nth(2)
+        .map(Path::to_owned)
+        .unwrap_or_default();
+    let profile = match directory.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let cargo = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(cargo);
+    command.current_dir(env!("CARGO_MANIFEST_DIR"));
+    command.args([
+        "build",
+        "--quiet",
+        "--locked",
+        "--workspace",
+        "--bins",
+        "--profile",
+        profile,
+    ]);
+    match command.status()? {
+        status if status.success() => Ok(directory),
+        status => Err(io::Error::other(format!("cargo build: {status}"))),
+    }
+}
