@@ -4,7 +4,6 @@
 
 pub mod buildpack;
 pub mod command;
-pub mod document;
 pub mod duration;
 pub mod exec;
 pub mod log;

@@ -2,7 +2,7 @@
 
 /// Why a text is no value of its kind. The texts are contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Invalid {
+pub(super) enum Invalid {
     /// Not of the grammar.
     Syntax,
     /// Too large or too small.
@@ -11,7 +11,7 @@ pub enum Invalid {
 
 impl Invalid {
     /// The reason in the words of a flag error.
-    pub const fn reason(self) -> &'static str {
+    pub(super) const fn reason(self) -> &'static str {
         match self {
             Self::Syntax => "parse error",
             Self::Range => "value out of range",
@@ -32,7 +32,7 @@ pub fn parse_bool(text: &str) -> Option<bool> {
 ///
 /// # Errors
 /// [`Invalid::Range`] also for negative numbers and for the number that system calls take for "no change".
-pub fn parse_id(text: &str) -> Result<u32, Invalid> {
+pub(super) fn parse_id(text: &str) -> Result<u32, Invalid> {
     let (negative, unsigned) = split_sign(text);
     let lower = unsigned.to_ascii_lowercase();
     let (base, digits, prefixed) = match lower.as_bytes() {
@@ -55,7 +55,7 @@ pub fn parse_id(text: &str) -> Result<u32, Invalid> {
 }
 
 /// Reads a decimal user or group id, as environment variables have it.
-pub fn parse_decimal_id(text: &str) -> Option<u32> {
+pub(super) fn parse_decimal_id(text: &str) -> Option<u32> {
     let (negative, digits) = split_sign(text);
     let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     plain

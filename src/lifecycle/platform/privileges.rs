@@ -1,8 +1,8 @@
 //! Whose rights a phase works with (FACTS 15; DESIGN 9: root's groups and memory stay out of reach of buildpacks).
 
 use super::inputs::Inputs;
-use crate::document;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
+use lifecycle_core::file::{self, DOCUMENT_LIMIT};
 use rustix::fs::{AtFlags, Dir, FileType, Gid, Mode, OFlags, Stat, Uid};
 use rustix::io::Errno;
 use rustix::process::DumpableBehavior;
@@ -155,7 +155,7 @@ fn become_user(uid: Uid, gid: Gid) -> Result<()> {
 /// `failed to set environment for user U: ...`: /etc/passwd does not know the user.
 pub fn adopt_user_environment(inputs: &mut Inputs) -> Result<()> {
     let context = format!("failed to set environment for user {}", inputs.uid);
-    let passwd = document::read_required(Path::new(PASSWD)).context(|| context.as_str())?;
+    let passwd = file::read(Path::new(PASSWD), DOCUMENT_LIMIT).context(|| context.as_str())?;
     let (home, user) = passwd_entry(&passwd, inputs.uid)
         .ok_or_else(|| {
             Error::new(
