@@ -29,8 +29,8 @@ pub struct BuildpackRecord {
     pub key: String,
     /// The buildpack's version.
     pub version: String,
-    /// Layers by name.
-    pub layers: BTreeMap<String, LayerRecord>,
+    /// Layers by name; `None` where the document has `null` or none.
+    pub layers: Option<BTreeMap<String, LayerRecord>>,
     /// Its store.toml, if it has one.
     pub store: Option<Store>,
 }
@@ -203,29 +203,35 @@ pub(super) const TOML: Keys = Keys {
 };
 
 impl BuildpackRecord {
+    /// The record of the layer `name`.
+    pub fn layer(&self, name: &str) -> Option<&LayerRecord> {
+        self.layers.as_ref()?.get(name)
+    }
+
     fn read(fields: &Fields<'_>, keys: &Keys) -> Result<Self> {
         let layers = fields.named_tables("layers", |layer| LayerRecord::read(layer, keys))?;
         Ok(Self {
             key: fields.text_or_empty("key")?,
             version: fields.text_or_empty("version")?,
-            layers: layers.unwrap_or_default().into_iter().collect(),
+            layers: layers.map(|layers| layers.into_iter().collect()),
             store: fields.table("store", Store::read)?,
         })
     }
 
     fn to_table(&self, keys: &Keys) -> Table {
-        let layers: Table = self
-            .layers
-            .iter()
-            .map(|(name, layer)| (name.clone(), Value::Table(layer.to_table(keys))))
-            .collect();
+        let layers = self.layers.as_ref().map(|layers| {
+            let entry = |(name, layer): (&String, &LayerRecord)| {
+                (name.clone(), Value::Table(layer.to_table(keys)))
+            };
+            Value::Table(layers.iter().map(entry).collect())
+        });
         let store = self.store.clone().map(|store| {
             Table::new().with("metadata", store.metadata.map_or(Value::Null, Value::Table))
         });
         Table::new()
             .with("key", self.key.as_str())
             .with("version", self.version.as_str())
-            .with("layers", layers)
+            .with("layers", layers.unwrap_or(Value::Null))
             .with_some("store", store)
     }
 }
@@ -374,7 +380,7 @@ mod tests {
     #[test]
     fn numbers_of_layer_metadata_become_floats() {
         let label = LayersMetadata::parse_json(LABEL).unwrap();
-        let layer = &label.buildpack("some/bp").unwrap().layers["a"];
+        let layer = label.buildpack("some/bp").unwrap().layer("a").unwrap();
         assert_eq!(
             layer.data.as_ref().unwrap().as_table().unwrap().get("n"),
             Some(&Value::Float(12_345_678.0))

@@ -19,6 +19,29 @@ pub trait ImageStore: Send + Sync {
     /// # Errors
     /// Nothing could be saved at all. Failures of single names are in [`Saved::names`].
     fn save(&self, image: &Image, names: &[String]) -> Result<Saved>;
+
+    /// What messages and analyzed.toml call the image: its name as given, in layouts the path.
+    fn display_name(&self, name: &str) -> String {
+        name.to_owned()
+    }
+
+    /// Makes sure that `name` may be read. There need not be such an image.
+    ///
+    /// # Errors
+    /// Access is refused, or the store cannot be reached.
+    fn check_read(&self, name: &str) -> Result<()> {
+        let _ = name;
+        Ok(())
+    }
+
+    /// Makes sure that `name` may be read and written.
+    ///
+    /// # Errors
+    /// Access is refused, or the store cannot be reached.
+    fn check_write(&self, name: &str) -> Result<()> {
+        let _ = name;
+        Ok(())
+    }
 }
 
 /// An image and how its store identifies it.
