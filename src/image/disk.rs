@@ -112,7 +112,7 @@ pub(crate) fn copy(mut from: impl Read, to: &mut File) -> Result<()> {
 }
 
 /// A new file in `dir` with the permissions that the umask leaves; it is removed unless it gets a name.
-fn beside(dir: &Path) -> io::Result<NamedTempFile> {
+pub(crate) fn beside(dir: &Path) -> io::Result<NamedTempFile> {
     tempfile::Builder::new()
         .prefix(".tmp-")
         .permissions(fs::Permissions::from_mode(0o666))

@@ -2,22 +2,86 @@
 //!
 //! A damaged, truncated or mismatching entry is a miss, never an error or a wrong layer.
 
+mod volume;
+
+pub use volume::VolumeCache;
+
+use crate::layer::SpooledBlob;
 use crate::oci::DiffId;
 use lifecycle_core::data::label::CacheMetadata;
 use lifecycle_core::error::Result;
 use std::io::Read;
+use std::sync::Arc;
+use tempfile::NamedTempFile;
 
-/// A cache as restoration sees it.
+/// Layers of the last build, and what they are.
 pub trait Cache: Send + Sync {
-    /// What the cache holds; `None` if there is no such cache, empty if its metadata cannot be read.
+    /// What the cache holds; `None` if there is no cache yet. Malformed metadata counts as an empty cache.
     ///
     /// # Errors
     /// The cache cannot be reached.
     fn metadata(&self) -> Result<Option<CacheMetadata>>;
 
-    /// Opens the uncompressed tar of a layer. Its content is not checked yet.
+    /// The tar of a layer, not yet compared with its diffID; `None` if the cache does not hold it.
     ///
     /// # Errors
-    /// Kind `NotFound`, with the contract's text, if there is none or it may not be read; any other kind if the cache fails.
-    fn open(&self, diff_id: &DiffId) -> Result<Box<dyn Read + Send>>;
+    /// The layer is there and cannot be read.
+    fn open_layer(&self, diff_id: &DiffId) -> Result<Option<Box<dyn Read + Send>>>;
+
+    /// Removes a layer whose tar turned out to be another one, so that the next update stores it again.
+    fn discard(&self, diff_id: &DiffId);
+
+    /// Begins to make the cache of this build. Until the commit the old one stays as it is; dropping the update
+    /// instead leaves nothing behind.
+    ///
+    /// # Errors
+    /// The cache cannot be written.
+    fn update(&self) -> Result<Box<dyn CacheUpdate>>;
+}
+
+/// The cache of this build in the making. It holds only what is added or reused.
+pub trait CacheUpdate: Send + Sync {
+    /// In what form layers are to be added.
+    fn form(&self) -> CacheForm;
+
+    /// A new file for a layer's tar, on the file system where the cache keeps it.
+    ///
+    /// # Errors
+    /// The file cannot be made.
+    fn new_tar(&self) -> Result<NamedTempFile>;
+
+    /// Adds a layer in the form that [`CacheUpdate::form`] says; its content is trusted to be `diff_id`'s.
+    ///
+    /// # Errors
+    /// The layer cannot be stored; others are not affected.
+    fn add(&mut self, diff_id: &DiffId, layer: CachedLayer) -> Result<()>;
+
+    /// Takes a layer over from the old cache, without reading it; `false` if it is not there.
+    ///
+    /// # Errors
+    /// The layer is there and cannot be taken over.
+    fn reuse(&mut self, diff_id: &DiffId) -> Result<bool>;
+
+    /// Replaces the old cache.
+    ///
+    /// # Errors
+    /// The old cache is still there then.
+    fn commit(self: Box<Self>, metadata: &CacheMetadata) -> Result<()>;
+}
+
+/// How a cache keeps layers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheForm {
+    /// As plain tars.
+    Tar,
+    /// As compressed blobs.
+    Blob,
+}
+
+/// A layer for a cache.
+pub enum CachedLayer {
+    /// The tar, in a file from [`CacheUpdate::new_tar`].
+    Tar(NamedTempFile),
+    /// The compressed blob.
+    Blob(Arc<SpooledBlob>),
 }
