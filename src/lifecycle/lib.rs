@@ -7,4 +7,5 @@ pub mod command;
 pub mod duration;
 pub mod exec;
 pub mod log;
+pub mod phase;
 pub mod platform;

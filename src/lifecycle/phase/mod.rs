@@ -1,0 +1,3 @@
+//! The phases: each takes values and returns values.
+
+pub mod detect;
