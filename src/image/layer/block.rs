@@ -1,1 +1,241 @@
-//! Pending.
+//! Fixed pieces of a tar, and the pool that bounds how many exist.
+
+use super::beneath::{Beneath, Cursor};
+use super::gzip::Deflater;
+use super::tar::Content;
+use lifecycle_core::error::{Error, Result, ResultExt};
+use rustix::fs::{CWD, FileType, Mode, OFlags};
+use std::ffi::OsStr;
+use std::ops::{Deref, DerefMut, Range};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+/// The size of a block. Compressed bytes depend on it; never change it lightly.
+pub(super) const BLOCK_SIZE: usize = 256 << 10;
+
+/// A piece of a tar: bytes that are known, and holes that files fill.
+#[derive(Default)]
+pub(super) struct Block {
+    data: Vec<u8>,
+    used: usize,
+    holes: Vec<Hole>,
+    /// The paths of the holes' files, one after the other.
+    paths: Vec<u8>,
+    /// What the compressor needs to know about the bytes before.
+    pub(super) dictionary: Vec<u8>,
+    /// The compressed bytes.
+    pub(super) compressed: Vec<u8>,
+}
+
+/// A piece of a file and its place in a block.
+struct Hole {
+    place: Range<usize>,
+    path: Range<usize>,
+    offset: u64,
+    size: u64,
+    inode: u64,
+}
+
+impl Block {
+    /// Empties the block; its buffers stay allocated.
+    fn clear(&mut self) {
+        self.data.resize(BLOCK_SIZE, 0);
+        self.used = 0;
+        self.holes.clear();
+        self.paths.clear();
+        self.dictionary.clear();
+        self.compressed.clear();
+    }
+
+    /// How much still fits.
+    pub(super) fn room(&self) -> usize {
+        self.data.len() - self.used
+    }
+
+    /// The bytes, once holes are filled.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.data[..self.used]
+    }
+
+    /// Appends as much of `bytes` as fits and returns the rest.
+    pub(super) fn push<'b>(&mut self, bytes: &'b [u8]) -> &'b [u8] {
+        let (fits, rest) = bytes.split_at(bytes.len().min(self.room()));
+        self.data[self.used..self.used + fits.len()].copy_from_slice(fits);
+        self.used += fits.len();
+        rest
+    }
+
+    /// Appends as much of the content from `offset` on as fits and returns the offset behind it.
+    pub(super) fn push_file(&mut self, content: &Content<'_>, offset: u64) -> u64 {
+        let length = usize::try_from(content.size - offset)
+            .unwrap_or(usize::MAX)
+            .min(self.room());
+        let path = self.paths.len()..self.paths.len() + content.path.len();
+        self.paths.extend_from_slice(content.path);
+        let place = self.used..self.used + length;
+        self.used += length;
+        self.holes.push(Hole {
+            place,
+            path,
+            offset,
+            size: content.size,
+            inode: content.inode,
+        });
+        offset + length as u64
+    }
+
+    /// Reads the files into the holes; `root` is where their paths start.
+    ///
+    /// # Errors
+    /// A file cannot be read, or is not the one that the tar's header describes any more.
+    pub(super) fn fill(&mut self, root: Option<&Beneath>) -> Result<()> {
+        let mut cursor = root.map(Cursor::new);
+        for hole in &self.holes {
+            let path = &self.paths[hole.path.clone()];
+            hole.fill(path, cursor.as_mut(), &mut self.data[hole.place.clone()])
+                .context(|| {
+                    let relative = OsStr::from_bytes(path);
+                    let full = root.map_or_else(|| relative.into(), |root| root.full_path(path));
+                    format!("open {}", full.display())
+                })?;
+        }
+        Ok(())
+    }
+
+    /// Compresses the bytes; `last` ends the stream.
+    ///
+    /// # Errors
+    /// As [`Deflater::block`].
+    pub(super) fn compress(&mut self, deflater: &mut Deflater, last: bool) -> Result<()> {
+        let (data, out) = (&self.data[..self.used], &mut self.compressed);
+        deflater.block(data, &self.dictionary, last, out)
+    }
+}
+
+impl Hole {
+    fn fill(&self, path: &[u8], cursor: Option<&mut Cursor<'_>>, place: &mut [u8]) -> Result<()> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file: OwnedFd = match cursor {
+            Some(cursor) => cursor.read(path)?,
+            None => rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(io)?,
+        };
+        let mut done = 0;
+        while done < place.len() {
+            let offset = self.offset + done as u64;
+            match rustix::io::pread(&file, &mut place[done..], offset) {
+                Ok(0) => break,
+                Ok(read) => done += read,
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(io(error).into()),
+            }
+        }
+        // After the read, so that it also notices what changed meanwhile.
+        let stat = rustix::fs::fstat(&file).map_err(io)?;
+        let same = FileType::from_raw_mode(stat.st_mode).is_file()
+            && stat.st_ino == self.inode
+            && u64::try_from(stat.st_size) == Ok(self.size);
+        match same && done == place.len() {
+            true => Ok(()),
+            false => Err(Error::other("file changed while it was read")),
+        }
+    }
+}
+
+fn io(error: rustix::io::Errno) -> std::io::Error {
+    error.into()
+}
+
+/// A fixed number of blocks.
+pub(super) struct Pool {
+    blocks: Mutex<Blocks>,
+    returned: Condvar,
+}
+
+struct Blocks {
+    free: Vec<Block>,
+    /// How many may still be made.
+    unmade: usize,
+}
+
+impl Pool {
+    pub(super) fn new(blocks: usize) -> Arc<Self> {
+        let blocks = Mutex::new(Blocks {
+            free: Vec::new(),
+            unmade: blocks,
+        });
+        Arc::new(Self {
+            blocks,
+            returned: Condvar::new(),
+        })
+    }
+
+    /// An empty block, unless all are in use.
+    pub(super) fn try_take(self: &Arc<Self>) -> Option<Pooled> {
+        self.lock().take().map(|block| Pooled {
+            block,
+            pool: Arc::clone(self),
+        })
+    }
+
+    /// An empty block, as soon as there is one.
+    pub(super) fn take(self: &Arc<Self>) -> Pooled {
+        let mut blocks = self.lock();
+        loop {
+            if let Some(block) = blocks.take() {
+                return Pooled {
+                    block,
+                    pool: Arc::clone(self),
+                };
+            }
+            blocks = self
+                .returned
+                .wait(blocks)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Blocks> {
+        self.blocks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Blocks {
+    fn take(&mut self) -> Option<Block> {
+        let mut block = match self.free.pop() {
+            Some(block) => block,
+            None => {
+                self.unmade = self.unmade.checked_sub(1)?;
+                Block::default()
+            }
+        };
+        block.clear();
+        Some(block)
+    }
+}
+
+/// A block that goes back to its pool when it drops.
+pub(super) struct Pooled {
+    block: Block,
+    pool: Arc<Pool>,
+}
+
+impl Deref for Pooled {
+    type Target = Block;
+    fn deref(&self) -> &Block {
+        &self.block
+    }
+}
+
+impl DerefMut for Pooled {
+    fn deref_mut(&mut self) -> &mut Block {
+        &mut self.block
+    }
+}
+
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        self.pool.lock().free.push(std::mem::take(&mut self.block));
+        self.pool.returned.notify_one();
+    }
+}

@@ -1,6 +1,7 @@
 //! Tar headers, byte for byte as the reference's encoder writes them (FACTS 5.1): USTAR where it can represent the
 //! entry, else PAX; never GNU.
 
+use super::path::clean;
 use lifecycle_core::error::{Error, ErrorKind, Result};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -278,7 +279,7 @@ fn put_octal(block: &mut [u8; BLOCK], at: Field, value: u64) {
 
 /// Marks the block as USTAR (PAX is an extension of it), adds the checksum and appends it.
 fn finish(mut block: [u8; BLOCK], out: &mut Vec<u8>) {
-    put(&mut block, MAGIC_AT, b"ustar\000");
+    put(&mut block, MAGIC_AT, b"ustar\x0000");
     put(&mut block, CHECKSUM_AT, b"        ");
     let sum = block.iter().map(|&byte| u64::from(byte)).sum();
     put_octal(&mut block, CHECKSUM_AT.start..CHECKSUM_AT.end - 1, sum);
@@ -308,28 +309,6 @@ fn pax_name(name: &[u8]) -> Vec<u8> {
         .map_or(0, |slash| slash + 1);
     let (directory, file) = name.split_at(split);
     clean(&[directory, b"/PaxHeaders.0/", file].concat()[usize::from(directory.is_empty())..])
-}
-
-/// Resolves `.`, `..`, and repeated and trailing slashes without looking at the disk, as Go's `path.Clean` does.
-pub(super) fn clean(path: &[u8]) -> Vec<u8> {
-    let rooted = path.first() == Some(&b'/');
-    let mut parts: Vec<&[u8]> = Vec::new();
-    for part in path.split(|&byte| byte == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." if parts.last().is_some_and(|last| *last != b"..") => {
-                parts.pop();
-            }
-            b".." if rooted => {}
-            _ => parts.push(part),
-        }
-    }
-    let cleaned = parts.join(&b'/');
-    match (rooted, cleaned.is_empty()) {
-        (true, _) => [b"/", cleaned.as_slice()].concat(),
-        (false, true) => b".".to_vec(),
-        (false, false) => cleaned,
-    }
 }
 
 /// `LENGTH key=value\n`, where the length counts itself.

@@ -11,8 +11,11 @@ mod build;
 pub mod extract;
 mod gzip;
 pub mod header;
+mod path;
 pub mod slice;
 mod tar;
+#[cfg(test)]
+mod tests;
 mod walk;
 mod workers;
 

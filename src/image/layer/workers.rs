@@ -1,14 +1,77 @@
-//! The threads and buffers that all layers of a process share.
+//! The threads and blocks that all layers of a process share.
 
+use super::block::Pool;
+use super::gzip::Deflater;
 use std::num::NonZero;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
 
-/// Threads that read and compress blocks, and the fixed number of buffers that bounds memory.
-pub struct Workers {}
+/// More threads than this are not started: each adds two blocks of memory, and hashing is the limit long before.
+const MAX_THREADS: usize = 8;
+
+/// What a thread runs; it lends its compressor.
+pub(super) type Job = Box<dyn FnOnce(&mut Deflater) + Send>;
+
+/// Threads that read and compress blocks, and the fixed number of blocks that bounds memory whatever the number and
+/// size of layers. One value serves a whole process; it is shared by reference.
+pub struct Workers {
+    pool: Arc<Pool>,
+    /// `None` only while it drops.
+    jobs: Option<mpsc::Sender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+}
 
 impl Workers {
-    /// Starts `threads` threads (more than the upper bound are not started).
+    /// Starts `threads` threads, at most eight.
     pub fn new(threads: NonZero<usize>) -> Self {
-        let _ = threads;
-        todo!()
+        let count = threads.get().min(MAX_THREADS);
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let queue = Arc::new(Mutex::new(queue));
+        let run = |queue: Arc<Mutex<mpsc::Receiver<Job>>>| {
+            let mut deflater = Deflater::new();
+            loop {
+                let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+                let Ok(job) = job else { return };
+                job(&mut deflater);
+            }
+        };
+        let start = |_| {
+            let queue = Arc::clone(&queue);
+            std::thread::spawn(move || run(queue))
+        };
+        let threads = (0..count).map(start).collect();
+        // Per thread one block in work and one waiting, and some with the layers' own threads.
+        Self {
+            pool: Pool::new(2 * count + 4),
+            jobs: Some(jobs),
+            threads,
+        }
+    }
+
+    /// As many threads as the process may use processors.
+    pub fn for_machine() -> Self {
+        Self::new(std::thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN))
+    }
+
+    pub(super) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// Queues a job.
+    pub(super) fn run(&self, job: Job) {
+        if let Some(jobs) = &self.jobs {
+            // The threads end only after `jobs` is gone.
+            let _ = jobs.send(job);
+        }
+    }
+}
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            // A thread's panic was already reported where it happened.
+            let _ = thread.join();
+        }
     }
 }
