@@ -26,7 +26,8 @@ bench: toolchain ## compare release binaries with another lifecycle: make bench 
 	@test -n "$(BASELINE)" || { echo "make bench: say what to compare with: BASELINE=<directory with lifecycle and launcher>"; exit 1; }
 	cargo build --locked --release --target $(STATIC) --bins
 	cargo build --locked --profile launcher --target $(STATIC) --package launcher
-	target/$(STATIC)/release/bench --baseline "$(BASELINE)" --subject target/$(STATIC)/release --launcher target/$(STATIC)/launcher/launcher
+	cp target/$(STATIC)/launcher/launcher target/$(STATIC)/release/launcher
+	target/$(STATIC)/release/bench --subject target/$(STATIC)/release --baseline "$(BASELINE)"
 
 # The pinned toolchain of rust-toolchain.toml with this machine's static target; says what is missing.
 toolchain:
