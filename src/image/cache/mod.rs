@@ -22,11 +22,11 @@ pub trait Cache: Send + Sync {
     /// The cache cannot be reached.
     fn metadata(&self) -> Result<Option<CacheMetadata>>;
 
-    /// The tar of a layer, not yet compared with its diffID; `None` if the cache does not hold it.
+    /// Opens the uncompressed tar of a layer. Its content is not checked yet.
     ///
     /// # Errors
-    /// The layer is there and cannot be read.
-    fn open_layer(&self, diff_id: &DiffId) -> Result<Option<Box<dyn Read + Send>>>;
+    /// Kind `NotFound`, with the contract's text, if there is none or it may not be read; any other kind if the cache fails.
+    fn open(&self, diff_id: &DiffId) -> Result<Box<dyn Read + Send>>;
 
     /// Removes a layer whose tar turned out to be another one, so that the next update stores it again.
     fn discard(&self, diff_id: &DiffId);

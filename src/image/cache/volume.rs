@@ -14,7 +14,7 @@ use crate::disk;
 use crate::oci::{DiffId, read_bounded};
 use lifecycle_core::data::label::CacheMetadata;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
-use rustix::fs::FlockOperation;
+use rustix::fs::{Access, FlockOperation};
 use rustix::io::Errno;
 use std::fs::{self, File};
 use std::io::{ErrorKind as IoErrorKind, Read};
@@ -88,9 +88,23 @@ impl Cache for VolumeCache {
         Ok(Some(parse().ok().flatten().unwrap_or_default()))
     }
 
-    fn open_layer(&self, diff_id: &DiffId) -> Result<Option<Box<dyn Read + Send>>> {
-        let file = disk::open_file(&tar_path(&self.committed(), diff_id))?;
-        Ok(file.map(|file| Box::new(file) as Box<dyn Read + Send>))
+    fn open(&self, diff_id: &DiffId) -> Result<Box<dyn Read + Send>> {
+        let path = tar_path(&self.committed(), diff_id);
+        let miss = |text: String| Error::new(ErrorKind::NotFound, text);
+        match disk::open_file(&path) {
+            Ok(Some(file)) => Ok(Box::new(file)),
+            Ok(None) => Err(miss(format!(
+                "failed to find cache layer with SHA '{diff_id}'"
+            ))),
+            Err(_) if rustix::fs::access(&path, Access::READ_OK) == Err(Errno::ACCESS) => {
+                let reason = "due to insufficient permissions";
+                Err(miss(format!(
+                    "failed to read cache layer with SHA '{diff_id}' {reason}"
+                )))
+            }
+            // A link or device in a tar's place is damage.
+            Err(error) => Err(error.with_kind(ErrorKind::NotFound)),
+        }
     }
 
     fn discard(&self, diff_id: &DiffId) {
