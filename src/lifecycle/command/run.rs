@@ -46,31 +46,35 @@ enum End {
 
 /// The whole of a binary that is one program.
 pub fn main<C: Command>() -> ExitCode {
-    started(|process, log| {
-        let call = Call {
-            name: C::PROGRAM.name(),
-            args: process.argv.get(1..).unwrap_or_default(),
-            process,
-        };
-        run::<C>(&call, log)
+    start(|process, log| {
+        let args = process.argv.get(1..).unwrap_or_default();
+        run::<C>(
+            &Call {
+                name: C::PROGRAM.name(),
+                args,
+                process,
+            },
+            log,
+        )
     })
 }
 
 /// The whole of the `lifecycle` binary: the program whose name it was started under, or its first argument's.
 pub fn dispatch(entries: &[Entry]) -> ExitCode {
-    started(|process, log| select(entries, process, log))
+    start(|process, log| select(entries, process, log))
 }
 
-fn started(act: impl FnOnce(&Process, Log) -> End) -> ExitCode {
+fn start(act: impl FnOnce(&Process, Log) -> End) -> ExitCode {
     privileges::hide_memory();
-    let process = Process::current();
-    // Until flags are read, only the environment says whether colours are off, and nothing says which level.
+    let end = act_in(&Process::current(), &Log::stdout(Level::Debug, true), act);
+    ExitCode::from(finish(end, &mut io::stderr()))
+}
+
+/// Until flags are read, only the environment says whether colours are off, and nothing says which level.
+fn act_in(process: &Process, log: &Log, act: impl FnOnce(&Process, Log) -> End) -> End {
     let no_color = process.env.get("CNB_NO_COLOR").map(OsStr::to_string_lossy);
     let color = no_color.and_then(|value| platform::parse_bool(&value)) != Some(true);
-    ExitCode::from(finish(
-        act(&process, Log::stdout(Level::Debug, color)),
-        &mut io::stderr(),
-    ))
+    act(process, log.configured(Level::Debug, color))
 }
 
 /// Says why a program ends, and gives its exit code.
@@ -231,3 +235,6 @@ fn resolve<C: Command>(inputs: &mut Inputs, working_dir: &Path, log: &Log) -> Re
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

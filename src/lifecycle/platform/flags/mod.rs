@@ -2,6 +2,8 @@
 
 mod parse;
 mod table;
+#[cfg(test)]
+mod tests;
 mod usage;
 
 pub use parse::{Parsed, Stop, parse};

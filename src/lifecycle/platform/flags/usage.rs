@@ -47,10 +47,7 @@ pub(super) fn help(program: Program, settings: &Settings) -> String {
         }
         for flag in flags {
             let _ = writeln!(text, "{:width$}  {}", name(flag), flag.help);
-            let origin = flag.origin(settings);
-            if !origin.is_empty() {
-                let _ = writeln!(text, "{:width$}  {origin}", "");
-            }
+            let _ = writeln!(text, "{:width$}  {}", "", flag.origin(settings));
         }
     }
     text
@@ -106,11 +103,15 @@ impl Flag {
             Some(value) => format!("env {name}={}", value.to_string_lossy()),
             None => format!("env {name}"),
         };
-        let default = (!self.default.is_empty()).then(|| format!("default {}", self.default));
+        let default = match (self.default, self.kind) {
+            ("", Kind::Switch(_)) => "default false".to_owned(),
+            ("", _) => "no default".to_owned(),
+            (default, _) => format!("default {default}"),
+        };
         self.env
             .iter()
             .map(variable)
-            .chain(default)
+            .chain([default])
             .collect::<Vec<_>>()
             .join(", ")
     }
