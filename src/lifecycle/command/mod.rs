@@ -5,9 +5,10 @@ pub mod analyzer;
 pub mod builder;
 pub mod creator;
 pub mod detector;
+pub mod documents;
 pub mod exporter;
 pub mod extender;
-pub mod optional;
+
 pub mod rebaser;
 pub mod restorer;
 

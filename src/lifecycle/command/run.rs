@@ -1,7 +1,7 @@
 //! How every program starts and ends: which one it is, flags, version, log, inputs, privileges, execution, and the
 //! failure that is printed (FACTS 1.2, 1.4).
 
-use super::{Command, optional};
+use super::{Command, documents};
 use crate::log::{Level, Log};
 use crate::platform::{
     self, Experimental, ExperimentalMode, Inputs, Parsed, Process, Program, Settings, Sources,
@@ -220,9 +220,9 @@ fn steps<C: Command>(call: &Call<'_>, log: &mut Log) -> Result<(), Interrupt> {
 
 fn resolve<C: Command>(inputs: &mut Inputs, working_dir: &Path, log: &Log) -> Result<()> {
     let sources = Sources {
-        run_images: &|path| optional::read_run(path, log),
-        stack_images: &|path| optional::read_stack(path, log),
-        analyzed: &|path| optional::read_analyzed(path, log),
+        run_images: &|path| documents::read_run(path, log),
+        stack_images: &|path| documents::read_stack(path, log),
+        analyzed: &|path| documents::read_analyzed(path, log),
         readable: &C::readable,
     };
     platform::resolve(C::PROGRAM, inputs, working_dir, &sources, log)?;
