@@ -1,4 +1,4 @@
-//! Images as OCI layouts on disk. A name is the path of a layout's directory, or `path@sha256:...`.
+//! Images as OCI layouts on disk.
 //!
 //! A layout may be sparse: blobs of base layers may be missing, and then stay missing in what is made from it.
 
@@ -15,8 +15,11 @@ use std::path::{Component, Path, PathBuf};
 /// index entry's from the image's own.
 pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
-/// OCI layouts on disk.
+/// OCI layouts on disk. A name is an image reference, which stands for a directory below the root, or the identifier
+/// of an opened image, or the path of any layout.
 pub struct LayoutStore {
+    /// The directory that holds the layouts of references.
+    pub root: PathBuf,
     /// Which image of an index is meant.
     pub platform: Platform,
 }
@@ -25,7 +28,7 @@ pub struct LayoutStore {
 ///
 /// # Errors
 /// Kind `InvalidArguments`: the reference has `..` in it, so that it would lead elsewhere.
-pub fn path(root: &Path, reference: &Reference) -> Result<PathBuf> {
+fn path(root: &Path, reference: &Reference) -> Result<PathBuf> {
     let identifier = match reference.identifier() {
         Identifier::Tag(tag) => tag.clone(),
         Identifier::Digest(digest) => digest.to_string().replace(':', "/"),
@@ -33,12 +36,7 @@ pub fn path(root: &Path, reference: &Reference) -> Result<PathBuf> {
     let below = PathBuf::from(reference.context()).join(identifier);
     let inside = |part: Component| matches!(part, Component::Normal(_) | Component::CurDir);
     match below.components().all(inside) {
-        true => Ok(root.join(
-            below
-                .components()
-                .filter(|part| *part != Component::CurDir)
-                .collect::<PathBuf>(),
-        )),
+        true => Ok(root.join(clean(&below))),
         false => {
             let cause = format!("reference {reference} leads out of the layout directory");
             Err(Error::new(ErrorKind::InvalidArguments, cause))
@@ -46,21 +44,31 @@ pub fn path(root: &Path, reference: &Reference) -> Result<PathBuf> {
     }
 }
 
-/// Splits `path@sha256:...`.
-fn split(name: &str) -> (&Path, Option<Digest>) {
-    let digest = name
-        .rsplit_once('@')
-        .and_then(|(path, digest)| Some((path, Digest::parse(digest).ok()?)));
-    digest.map_or((Path::new(name), None), |(path, digest)| {
-        (Path::new(path), Some(digest))
-    })
+fn clean(path: &Path) -> PathBuf {
+    let named = |part: &Component| *part != Component::CurDir;
+    path.components().filter(named).collect()
+}
+
+impl LayoutStore {
+    /// The layout's directory, and the manifest in it where the name says one.
+    fn locate(&self, name: &str) -> Result<(PathBuf, Option<Digest>)> {
+        let identifier = name.rsplit_once('@');
+        let identifier =
+            identifier.and_then(|(path, digest)| Some((path, Digest::parse(digest).ok()?)));
+        let (place, digest) =
+            identifier.map_or((name, None), |(path, digest)| (path, Some(digest)));
+        if Path::new(place).is_absolute() || Path::new(place).starts_with(&self.root) {
+            return Ok((PathBuf::from(place), digest));
+        }
+        Ok((path(&self.root, &Reference::parse(name)?)?, None))
+    }
 }
 
 impl ImageStore for LayoutStore {
     fn open(&self, name: &str) -> Result<Option<Opened>> {
-        let (dir, digest) = split(name);
-        let found = read::open(dir, digest, &self.platform)
-            .context(|| format!("open OCI layout {name}"))?;
+        let (dir, digest) = self.locate(name)?;
+        let found = read::open(&dir, digest, &self.platform)
+            .context(|| format!("open OCI layout {}", dir.display()))?;
         Ok(found.map(|(image, digest)| Opened {
             image,
             identifier: format!("{}@{digest}", dir.display()),
@@ -71,24 +79,29 @@ impl ImageStore for LayoutStore {
         let mut written = None;
         let mut results = Vec::new();
         for name in names {
-            let (dir, _) = split(name);
-            let result = write::save(dir, image).map(|manifest| {
-                written.get_or_insert((
-                    format!("{}@{}", dir.display(), manifest.digest),
-                    manifest.size,
-                ));
+            let result = self.locate(name).and_then(|(dir, _)| {
+                let manifest = write::save(&dir, image)?;
+                let identifier = format!("{}@{}", dir.display(), manifest.digest);
+                written.get_or_insert((identifier, manifest.size));
+                Ok(())
             });
             results.push((name.clone(), result));
         }
         let (short_id, manifest_size) = written.unzip();
-        let short_id = short_id.unwrap_or_default();
         Ok(Saved {
-            short_id,
+            short_id: short_id.unwrap_or_default(),
             digest: None,
             image_id: None,
             manifest_size,
             names: results,
         })
+    }
+
+    fn display_name(&self, name: &str) -> String {
+        match self.locate(name) {
+            Ok((dir, _)) => dir.display().to_string(),
+            Err(_) => name.to_owned(),
+        }
     }
 }
 
