@@ -3,7 +3,6 @@
 use super::decode::{Fields, from_toml};
 use super::label::{self, LayersMetadata};
 use super::target::Target;
-use crate::api::{Feature, PlatformApi};
 use crate::error::Result;
 use crate::value::{Table, Value};
 use crate::{json, toml};
@@ -55,8 +54,9 @@ impl Analyzed {
         })
     }
 
-    /// analyzed.toml as `api` has it (`image` and `target` of the run image only from 0.12 on).
-    pub fn to_toml(&self, api: PlatformApi) -> String {
+    /// analyzed.toml. `image` and `target` of the run image are written where they are set: analysis sets them from
+    /// Platform API 0.12 on, generation at every version (FACTS 3.4, 6.6).
+    pub fn to_toml(&self) -> String {
         let reference = |reference: &String| Table::new().with("reference", reference.as_str());
         let document = Table::new()
             .with_some("image", self.previous_image.as_ref().map(reference))
@@ -64,7 +64,7 @@ impl Analyzed {
             .with("metadata", self.metadata.to_table(&label::TOML))
             .with_some(
                 "run-image",
-                self.run_image.as_ref().map(|image| image.to_table(api)),
+                self.run_image.as_ref().map(AnalyzedRunImage::to_table),
             );
         toml::to_string(&document)
     }
@@ -90,18 +90,17 @@ impl AnalyzedRunImage {
         })
     }
 
-    fn to_table(&self, api: PlatformApi) -> Table {
-        let named = api.has(Feature::Targets);
+    fn to_table(&self) -> Table {
         Table::new()
             .with("reference", self.reference.as_str())
             .with_some(
                 "image",
-                Some(self.image.as_str()).filter(|image| named && !image.is_empty()),
+                Some(self.image.as_str()).filter(|image| !image.is_empty()),
             )
             .with_some("extend", self.extend.then_some(true))
             .with_some(
                 "target",
-                self.target.as_ref().filter(|_| named).map(Target::to_table),
+                self.target.as_ref().map(Target::to_table),
             )
     }
 }
@@ -193,19 +192,10 @@ mod tests {
     fn the_document_survives_reading_and_writing() {
         for text in [MINIMAL, LAYERS] {
             assert_eq!(
-                Analyzed::parse(text).unwrap().to_toml(PlatformApi::V0_12),
+                Analyzed::parse(text).unwrap().to_toml(),
                 text
             );
         }
-    }
-
-    #[test]
-    fn names_and_targets_come_with_0_12() {
-        let text = Analyzed::parse(LAYERS).unwrap().to_toml(PlatformApi::V0_11);
-        assert!(
-            text.ends_with("[run-image]\n  reference = \"r\"\n  extend = true\n"),
-            "{text}"
-        );
     }
 
     #[test]

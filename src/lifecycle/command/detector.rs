@@ -1,10 +1,23 @@
-//! Detector: chooses the buildpack group.
+//! Detector: chooses the buildpack group, and lets its extensions generate Dockerfiles.
 
-use super::Command;
+use super::{Command, optional};
+use crate::buildpack::{self, Detection, Module, Store, Surroundings};
 use crate::log::Log;
-use crate::platform::{Inputs, Program, privileges};
-use lifecycle_core::error::Error;
-use lifecycle_core::exit::Failure;
+use crate::phase::detect::{self, Decisions, Modules};
+use crate::platform::{Experimental, ExperimentalMode, Inputs, Program, privileges};
+use lifecycle_core::api::Feature;
+use lifecycle_core::data::ModuleKind;
+use lifecycle_core::data::analyzed::Analyzed;
+use lifecycle_core::data::group::Group;
+use lifecycle_core::data::order::Orders;
+use lifecycle_core::data::plan::Plan;
+use lifecycle_core::data::system::System;
+use lifecycle_core::data::target::Target;
+use lifecycle_core::error::{ErrorKind, Result, ResultExt};
+use lifecycle_core::exit::{During, Failure, Phase};
+use lifecycle_core::file::{self, DOCUMENT_LIMIT};
+use std::path::Path;
+use std::sync::Arc;
 
 /// Chooses the buildpack group.
 pub struct Detector;
@@ -18,7 +31,133 @@ impl Command for Detector {
         Ok(())
     }
 
-    fn execute(_: &Inputs, (): (), _: &Log) -> Result<(), Failure> {
-        Err(Error::other("the detector is not implemented yet").into())
+    fn execute(inputs: &Inputs, (): (), log: &Log) -> Result<(), Failure> {
+        let detection = prepare(inputs, log)?;
+        if !detection.orders.extensions.is_empty()
+            && !inputs.platform_api.has(Feature::GeneratedContexts)
+        {
+            let mode = ExperimentalMode::from_env(&inputs.process_env);
+            mode.guard(Experimental::Dockerfiles, log)?;
+        }
+        let (_group, _plan) = detect(inputs, &detection, log)?;
+        Ok(())
     }
+}
+
+/// What detection starts from.
+pub struct Preparation {
+    analyzed: Analyzed,
+    orders: Orders,
+    store: Store,
+}
+
+/// Reads what detection needs, and verifies the modules of the order (FACTS 6.1).
+///
+/// # Errors
+/// A document or descriptor cannot be read; kind `BuildpackApi` if a module's API is not supported.
+pub fn prepare(inputs: &Inputs, log: &Log) -> Result<Preparation> {
+    read(inputs, log).map_err(|error| match error.kind() {
+        ErrorKind::BuildpackApi => error,
+        _ => error.in_context("failed to initialize detector"),
+    })
+}
+
+/// Detects, and writes group.toml and plan.toml.
+///
+/// # Errors
+/// No group passes, or a file cannot be written.
+pub fn detect(
+    inputs: &Inputs,
+    preparation: &Preparation,
+    log: &Log,
+) -> Result<(Group, Plan), Failure> {
+    let modules = BuildEnvironment {
+        store: &preparation.store,
+        surroundings: Surroundings::new(inputs),
+        analyzed: &preparation.analyzed,
+        log,
+    };
+    let exec_env = Some(inputs.exec_env.as_str())
+        .filter(|exec_env| inputs.platform_api.has(Feature::ExecEnv) && !exec_env.is_empty());
+    let decisions = Decisions {
+        match_targets: inputs.platform_api.has(Feature::Targets),
+        exec_env,
+    };
+    let (group, plan) = detect::detect(&preparation.orders, decisions, &modules, log)
+        .context(|| "failed to detect")
+        .during(Phase::Detect)?;
+    file::write(&inputs.group, group.to_toml()).context(|| "failed to write group file")?;
+    write_plan(&inputs.plan, &plan)?;
+    Ok((group, plan))
+}
+
+fn write_plan(path: &Path, plan: &Plan) -> Result<()> {
+    file::write(path, plan.to_toml()).context(|| "failed to write plan file")
+}
+
+fn read(inputs: &Inputs, log: &Log) -> Result<Preparation> {
+    let analyzed = optional::read_analyzed(&inputs.analyzed, log)
+        .context(|| "failed to read analyzed file")?;
+    let mut orders = file::read(&inputs.order, DOCUMENT_LIMIT)
+        .and_then(|text| Orders::parse(&text))
+        .context(|| "failed to read order file")
+        .context(|| "reading order")?;
+    if inputs.platform_api.has(Feature::SystemBuildpacks) {
+        let system = read_system(&inputs.system, log).context(|| "reading system")?;
+        orders = detect::with_system(orders, &system, log);
+    }
+    let store = Store::new(&inputs.buildpacks_dir, &inputs.extensions_dir);
+    for element in orders.buildpacks.iter().chain(&orders.extensions).flatten() {
+        let module = store.find(element.kind, &element.id, &element.version)?;
+        module.group_element(element).buildpack_api()?;
+    }
+    Ok(Preparation {
+        analyzed,
+        orders,
+        store,
+    })
+}
+
+fn read_system(path: &Path, log: &Log) -> Result<System> {
+    let text = file::read_if_exists(path, DOCUMENT_LIMIT);
+    match text.context(|| "failed to read system file")? {
+        Some(text) => System::parse(&text).context(|| "failed to read system file"),
+        None => {
+            log.debug(format_args!("No system buildpacks found at path {path:?}"));
+            Ok(System::default())
+        }
+    }
+}
+
+/// The modules on disk.
+struct BuildEnvironment<'a> {
+    store: &'a Store,
+    surroundings: Surroundings,
+    analyzed: &'a Analyzed,
+    log: &'a Log,
+}
+
+impl Modules for BuildEnvironment<'_> {
+    fn find(&self, kind: ModuleKind, id: &str, version: &str) -> Result<Arc<Module>> {
+        self.store.find(kind, id, version)
+    }
+
+    fn detect(&self, module: &Module, target: &Target) -> Detection {
+        buildpack::detect(module, &self.surroundings, target)
+    }
+
+    fn target(&self) -> Target {
+        target(self.analyzed, self.log)
+    }
+}
+
+/// The run image's target, completed from this build environment.
+fn target(analyzed: &Analyzed, log: &Log) -> Target {
+    let run_image = analyzed.run_image.as_ref();
+    let target = run_image.and_then(|image| image.target.clone());
+    buildpack::complete_target(
+        target.unwrap_or_default(),
+        Path::new("/etc/os-release"),
+        log,
+    )
 }
