@@ -16,10 +16,12 @@ pub mod slice;
 mod tar;
 #[cfg(test)]
 mod tests;
+mod unpack;
 mod walk;
 mod workers;
 
 pub use build::{Built, Compression, Outputs, Spool, build, diff_id};
+pub use unpack::open_stored;
 pub use workers::Workers;
 
 use crate::oci::{Descriptor, DiffId, History};

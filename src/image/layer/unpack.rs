@@ -1,0 +1,100 @@
+//! The tar of a layer that a store holds.
+
+use super::{Layer, LayerSource};
+use flate2::read::MultiGzDecoder;
+use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
+use std::io::{Cursor, Read};
+
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// Opens the tar of a stored layer, uncompressed and not yet compared with its diffID. Blobs say themselves how they
+/// are compressed; media types lie.
+///
+/// # Errors
+/// Kind `NotFound`: the store does not hold the layer's data. Kind `Corrupt`: an unknown compression. Or the store
+/// fails.
+pub fn open_stored(layer: &Layer) -> Result<Box<dyn Read + Send>> {
+    let diff_id = layer.diff_id;
+    let LayerSource::Stored { descriptor, blobs } = &layer.source else {
+        return Err(Error::other(format!("layer {diff_id} is not in a store")));
+    };
+    let blob = blobs.open(descriptor)?.ok_or_else(|| {
+        Error::new(
+            ErrorKind::NotFound,
+            format!("the data of layer {diff_id} is missing"),
+        )
+    })?;
+    decompress(blob).context(|| format!("read layer {diff_id}"))
+}
+
+fn decompress(mut blob: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
+    let mut start = Vec::with_capacity(ZSTD.len());
+    blob.by_ref()
+        .take(ZSTD.len() as u64)
+        .read_to_end(&mut start)?;
+    if start == ZSTD {
+        return Err(Error::new(
+            ErrorKind::Corrupt,
+            "zstd compression is not supported",
+        ));
+    }
+    let compressed = start.starts_with(&GZIP);
+    let blob = Cursor::new(start).chain(blob);
+    Ok(if compressed {
+        Box::new(MultiGzDecoder::new(blob))
+    } else {
+        Box::new(blob)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::layer::BlobSource;
+    use crate::oci::{Descriptor, DiffId};
+    use std::io::Write;
+    use std::sync::Arc;
+
+    struct Blob(Option<Vec<u8>>);
+
+    impl BlobSource for Blob {
+        fn open(&self, _: &Descriptor) -> Result<Option<Box<dyn Read + Send>>> {
+            Ok(self
+                .0
+                .clone()
+                .map(|bytes| Box::new(Cursor::new(bytes)) as Box<dyn Read + Send>))
+        }
+    }
+
+    fn check(blob: Option<Vec<u8>>, expected: std::result::Result<&[u8], ErrorKind>) {
+        let layer = Layer {
+            diff_id: DiffId::of(b""),
+            history: None,
+            source: LayerSource::Stored {
+                descriptor: Descriptor::of(b"", "type"),
+                blobs: Arc::new(Blob(blob)),
+            },
+        };
+        let content = open_stored(&layer)
+            .map_err(|error| error.kind())
+            .map(|mut tar| {
+                let mut content = Vec::new();
+                tar.read_to_end(&mut content).unwrap();
+                content
+            });
+        assert_eq!(content, expected.map(<[u8]>::to_vec));
+    }
+
+    #[test]
+    fn compression_is_recognised() {
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(b"content").unwrap();
+        check(Some(gzip.finish().unwrap()), Ok(b"content"));
+        check(Some(b"content".to_vec()), Ok(b"content"));
+        check(Some(b"x".to_vec()), Ok(b"x"));
+        check(Some(Vec::new()), Ok(b""));
+        check(Some([&ZSTD[..], b"rest"].concat()), Err(ErrorKind::Corrupt));
+        check(None, Err(ErrorKind::NotFound));
+    }
+}
