@@ -1,6 +1,6 @@
 //! Detector: chooses the buildpack group, and lets its extensions generate Dockerfiles.
 
-use super::{Command, optional};
+use super::{Command, documents};
 use crate::buildpack::{self, Detection, Module, Store, Surroundings};
 use crate::log::Log;
 use crate::phase::detect::{self, Decisions, Modules};
@@ -11,11 +11,9 @@ use lifecycle_core::data::analyzed::Analyzed;
 use lifecycle_core::data::group::Group;
 use lifecycle_core::data::order::Orders;
 use lifecycle_core::data::plan::Plan;
-use lifecycle_core::data::system::System;
 use lifecycle_core::data::target::Target;
 use lifecycle_core::error::{ErrorKind, Result, ResultExt};
 use lifecycle_core::exit::{During, Failure, Phase};
-use lifecycle_core::file::{self, DOCUMENT_LIMIT};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -86,24 +84,16 @@ pub fn detect(
     let (group, plan) = detect::detect(&preparation.orders, decisions, &modules, log)
         .context(|| "failed to detect")
         .during(Phase::Detect)?;
-    file::write(&inputs.group, group.to_toml()).context(|| "failed to write group file")?;
-    write_plan(&inputs.plan, &plan)?;
+    documents::write_group(&inputs.group, &group)?;
+    documents::write_plan(&inputs.plan, &plan)?;
     Ok((group, plan))
 }
 
-fn write_plan(path: &Path, plan: &Plan) -> Result<()> {
-    file::write(path, plan.to_toml()).context(|| "failed to write plan file")
-}
-
 fn read(inputs: &Inputs, log: &Log) -> Result<Preparation> {
-    let analyzed = optional::read_analyzed(&inputs.analyzed, log)
-        .context(|| "failed to read analyzed file")?;
-    let mut orders = file::read(&inputs.order, DOCUMENT_LIMIT)
-        .and_then(|text| Orders::parse(&text))
-        .context(|| "failed to read order file")
-        .context(|| "reading order")?;
+    let analyzed = documents::read_analyzed(&inputs.analyzed, log)?;
+    let mut orders = documents::read_order(&inputs.order).context(|| "reading order")?;
     if inputs.platform_api.has(Feature::SystemBuildpacks) {
-        let system = read_system(&inputs.system, log).context(|| "reading system")?;
+        let system = documents::read_system(&inputs.system, log).context(|| "reading system")?;
         orders = detect::with_system(orders, &system, log);
     }
     let store = Store::new(&inputs.buildpacks_dir, &inputs.extensions_dir);
@@ -116,17 +106,6 @@ fn read(inputs: &Inputs, log: &Log) -> Result<Preparation> {
         orders,
         store,
     })
-}
-
-fn read_system(path: &Path, log: &Log) -> Result<System> {
-    let text = file::read_if_exists(path, DOCUMENT_LIMIT);
-    match text.context(|| "failed to read system file")? {
-        Some(text) => System::parse(&text).context(|| "failed to read system file"),
-        None => {
-            log.debug(format_args!("No system buildpacks found at path {path:?}"));
-            Ok(System::default())
-        }
-    }
 }
 
 /// The modules on disk.

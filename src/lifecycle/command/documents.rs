@@ -118,7 +118,7 @@ pub fn write_plan(path: &Path, plan: &Plan) -> Result<()> {
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write_analyzed(path: &Path, analyzed: &Analyzed, api: PlatformApi, log: &Log) -> Result<()> {
+pub fn write_analyzed(path: &Path, analyzed: &Analyzed, log: &Log) -> Result<()> {
     log.debug("Run image info in analyzed metadata is: ");
     log.debug(
         analyzed
@@ -126,7 +126,7 @@ pub fn write_analyzed(path: &Path, analyzed: &Analyzed, api: PlatformApi, log: &
             .as_ref()
             .map_or_else(|| "null".to_owned(), |image| image.to_json()),
     );
-    written(path, "analyzed", &analyzed.to_toml(api))
+    written(path, "analyzed", &analyzed.to_toml())
 }
 
 /// Writes `<layers>/config/metadata.toml`.
