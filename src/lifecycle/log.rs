@@ -249,16 +249,26 @@ fn strip_ansi(text: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
+    /// A sink that a test can read.
     #[derive(Clone, Default)]
-    struct Buffer(Arc<Mutex<Vec<u8>>>);
+    pub(crate) struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+    impl Buffer {
+        /// What was written.
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
     impl Write for Buffer {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().extend_from_slice(bytes);
             Ok(bytes.len())
         }
+
         fn flush(&mut self) -> io::Result<()> {
             Ok(())
         }
@@ -267,10 +277,7 @@ mod tests {
     fn check(color: bool, act: impl FnOnce(&Log), expected: &str) {
         let buffer = Buffer::default();
         act(&Log::to(buffer.clone(), Level::Info, color));
-        assert_eq!(
-            String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap(),
-            expected
-        );
+        assert_eq!(buffer.text(), expected);
     }
 
     #[test]

@@ -74,3 +74,38 @@ impl ExperimentalMode {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Level, tests::Buffer};
+
+    fn check(mode: Option<&str>, passes: bool, logged: &str) {
+        let buffer = Buffer::default();
+        let env = Env::from_pairs(mode.map(|mode| (VARIABLE, mode)));
+        let guarded = ExperimentalMode::from_env(&env).guard(
+            Experimental::Layout,
+            &Log::to(buffer.clone(), Level::Debug, false),
+        );
+        let error = "experimental features are disabled by CNB_EXPERIMENTAL_MODE=error";
+        assert_eq!(
+            guarded.map_err(|error| error.to_string()),
+            if passes { Ok(()) } else { Err(error.into()) }
+        );
+        assert_eq!(buffer.text(), logged, "{mode:?}");
+    }
+
+    #[test]
+    fn modes() {
+        let requested = "Platform requested experimental feature 'export to OCI layout format'\n";
+        for mode in [None, Some(""), Some("error")] {
+            check(mode, false, &format!("ERROR: {requested}"));
+        }
+        for mode in ["warn", "bogus", "ERROR"] {
+            check(Some(mode), true, &format!("Warning: {requested}"));
+        }
+        for mode in ["quiet", "silent"] {
+            check(Some(mode), true, "");
+        }
+    }
+}

@@ -309,3 +309,101 @@ fn once<'a>(texts: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
             list
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::Settings;
+
+    fn finished(env: &[(&str, &str)], layers: &str) -> Inputs {
+        let env = Env::from_pairs(env.iter().copied());
+        let mut inputs = Settings::from_env(PlatformApi::V0_15, env).inputs;
+        inputs.layers_dir = layers.into();
+        inputs.finish_paths(Path::new("/work/dir"));
+        inputs
+    }
+
+    #[test]
+    fn the_layers_directory_is_filled_in() {
+        let check = |analyzed: &str, layers: &str, expected: &str| {
+            let inputs = finished(&[("CNB_ANALYZED_PATH", analyzed)], layers);
+            assert_eq!(inputs.analyzed, Path::new(expected), "{analyzed} {layers}");
+        };
+        check("", "/layers", "/layers/analyzed.toml");
+        check("", "", "analyzed.toml");
+        check("/a", "/layers", "/a");
+        check("a/../b", "/layers", "a/../b");
+        check("/x<layers>/<layers>", "/layers", "/x/layers/<layers>");
+        check("/x<layers>", "", "/x<layers>");
+    }
+
+    #[test]
+    fn directories_become_absolute_and_files_do_not() {
+        let env = [
+            ("CNB_APP_DIR", "../app/."),
+            ("CNB_EXTENDED_DIR", "e"),
+            ("CNB_CACHE_DIR", "c//d"),
+            ("CNB_RUN_PATH", "r"),
+        ];
+        let inputs = finished(&env, "l/..//l");
+        assert_eq!(inputs.layers_dir, Path::new("/work/dir/l"));
+        assert_eq!(inputs.app_dir, Path::new("/work/app"));
+        assert_eq!(
+            inputs.cache_dir.as_deref(),
+            Some(Path::new("/work/dir/c/d"))
+        );
+        assert_eq!(inputs.generated_dir, Path::new("/work/dir/l/generated"));
+        assert_eq!(inputs.extended_dir, Path::new("e"));
+        assert_eq!(inputs.run, Path::new("r"));
+        assert_eq!(inputs.group, Path::new("l/..//l/group.toml"));
+        assert_eq!(inputs.launch_cache_dir, None);
+    }
+
+    #[test]
+    fn a_missing_default_order_is_the_builders() {
+        let dir = tempfile::tempdir().unwrap();
+        let layers = dir.path().to_str().unwrap();
+        assert_eq!(finished(&[], layers).order, Path::new(BUILDER_ORDER));
+        assert_eq!(
+            finished(&[("CNB_ORDER_PATH", "/o")], layers).order,
+            Path::new("/o")
+        );
+        std::fs::write(dir.path().join("order.toml"), "").unwrap();
+        assert_eq!(finished(&[], layers).order, dir.path().join("order.toml"));
+    }
+
+    #[test]
+    fn credentials_leave_the_environment() {
+        let inputs = finished(
+            &[
+                ("CNB_REGISTRY_AUTH", "{}"),
+                ("SOURCE_DATE_EPOCH", "1"),
+                ("A", "b"),
+            ],
+            "/layers",
+        );
+        assert_eq!(inputs.registry_auth, Some(Secret("{}".into())));
+        assert_eq!(inputs.source_date_epoch.as_deref(), Some("1"));
+        let names: Vec<_> = inputs
+            .process_env
+            .iter()
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        assert_eq!(names, ["A", "SOURCE_DATE_EPOCH"]);
+    }
+
+    #[test]
+    fn registry_images_depend_on_the_daemon() {
+        let mut inputs = finished(
+            &[("CNB_CACHE_IMAGE", "cache"), ("CNB_RUN_IMAGE", "run")],
+            "/layers",
+        );
+        inputs.output_image = Some("app".into());
+        inputs.additional_tags = vec!["tag".into(), "app".into()];
+        assert_eq!(inputs.destinations(), ["app", "tag"]);
+        assert_eq!(inputs.images(), ["app", "tag", "run", "cache"]);
+        assert_eq!(inputs.registry_images(), ["cache", "app", "tag", "run"]);
+        inputs.use_daemon = true;
+        assert_eq!(inputs.registry_images(), ["cache"]);
+    }
+}

@@ -88,3 +88,37 @@ fn choose(env: &Env, deprecated: &[PlatformApi], log: &Log) -> Result<PlatformAp
         )),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::log::{Level, tests::Buffer};
+
+    /// `mode` decides about the deprecated 0.7; the texts about unusable versions are tested with the run sequence.
+    fn check(api: &str, mode: Option<&str>, accepted: bool, logged: &str) {
+        let buffer = Buffer::default();
+        let mode_pair = mode.map(|mode| (DEPRECATION_VARIABLE, mode));
+        let env = Env::from_pairs([(VARIABLE, api)].into_iter().chain(mode_pair));
+        let log = Log::to(buffer.clone(), Level::Debug, false);
+        let chosen = choose(&env, &[PlatformApi::V0_7], &log);
+        assert_eq!(chosen.is_ok(), accepted, "{api} {mode:?}");
+        assert_eq!(buffer.text(), logged, "{api} {mode:?}");
+    }
+
+    #[test]
+    fn deprecated_versions_follow_the_mode() {
+        check("0.8", Some("error"), true, "");
+        check("0.7", Some("quiet"), true, "");
+        for mode in [None, Some(""), Some("warn"), Some("bogus")] {
+            check(
+                "0.7",
+                mode,
+                true,
+                "Warning: Platform requested deprecated API '0.7'\n",
+            );
+        }
+        let refused = "ERROR: Platform requested deprecated API '0.7'\n\
+                       ERROR: Deprecated APIs are disabled by CNB_DEPRECATION_MODE=error\n";
+        check("0.7", Some("error"), false, refused);
+    }
+}

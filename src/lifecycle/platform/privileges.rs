@@ -139,7 +139,10 @@ fn become_user(uid: Uid, gid: Gid) -> Result<()> {
         return Err(Error::other(format_args!("{threads} threads are running")));
     }
     let drop = || -> Result<(), Errno> {
-        rustix::thread::set_thread_groups(&[])?;
+        // A user namespace may refuse even to clear an empty list.
+        if !rustix::process::getgroups()?.is_empty() {
+            rustix::thread::set_thread_groups(&[])?;
+        }
         rustix::thread::set_thread_res_gid(gid, gid, gid)?;
         rustix::thread::set_thread_res_uid(uid, uid, uid)
     };
@@ -188,3 +191,6 @@ fn passwd_entry(passwd: &str, uid: u32) -> Option<(&str, &str)> {
         (id.parse() == Ok(uid)).then_some((home, full_name))
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -252,3 +252,6 @@ fn check_references(inputs: &Inputs) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,22 +1,8 @@
 use super::*;
+use crate::log::tests::Buffer;
 use lifecycle_core::env::Env;
 use lifecycle_core::exit::{During, Phase};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
-
-#[derive(Clone, Default)]
-struct Buffer(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Buffer {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// A detector that prints where it is, and fails when `<app>` says so.
 struct Fake;
@@ -81,8 +67,7 @@ fn start(argv: &[&str], env: &[(&str, &str)]) -> (u8, String, String) {
         )
     };
     let code = finish(act_in(&process, &log, act), &mut err);
-    let out = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
-    (code, out, String::from_utf8(err).unwrap())
+    (code, out.text(), String::from_utf8(err).unwrap())
 }
 
 fn check(argv: &[&str], env: &[(&str, &str)], code: u8, out: &str) {
