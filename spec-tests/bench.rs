@@ -6,7 +6,8 @@
 
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
-use spec_tests::builder;
+use spec_tests::builder::{self, Builder};
+use spec_tests::site::Site;
 use spec_tests::subject::Subject;
 use std::env;
 use std::error::Error;
@@ -24,7 +25,19 @@ const FILES: usize = 50_000;
 const BYTES: u64 = 400_000_000;
 const DETECTED: usize = 100;
 const LAUNCHES: u32 = 200;
-const RUN_LAYOUT: &str = "index.docker.io/samples/run/tiny";
+const GROUP: &str = "[[group]]\nid = \"bench\"\nversion = \"1\"\napi = \"0.12\"\n";
+const METADATA: &str = r#"
+[[buildpacks]]
+id = "bench"
+version = "1"
+api = "0.12"
+
+[[processes]]
+type = "web"
+command = ["/bin/true"]
+direct = true
+buildpack-id = "bench"
+"#;
 /// The user that detects: buildpacks don't run as root.
 const USER: u32 = 1000;
 
@@ -113,6 +126,8 @@ fn print(columns: &[Vec<(&str, Cost)>]) {
 /// One lifecycle's inputs.
 struct Bench {
     subject: Subject,
+    site: Site,
+    /// Documents that phases hand over, written here.
     work: PathBuf,
     uid: u32,
     gid: u32,
@@ -126,21 +141,6 @@ impl Bench {
             Ok(fs::write(path, text)?)
         };
         write("app/index.html", "<h1>Hello</h1>\n")?;
-        write("run.toml", "[[images]]\nimage = \"samples/run:tiny\"\n")?;
-        write(
-            "group.toml",
-            "[[group]]\nid = \"bench\"\nversion = \"1\"\napi = \"0.12\"\n",
-        )?;
-        write(
-            "metadata.toml",
-            "[[buildpacks]]\nid = \"bench\"\nversion = \"1\"\napi = \"0.12\"\n\n\
-             [[processes]]\ntype = \"web\"\ncommand = [\"/bin/true\"]\ndirect = true\nbuildpack-id = \"bench\"\n",
-        )?;
-        write("bench.toml", "[types]\nlaunch = true\ncache = true\n")?;
-        fs::create_dir(work.join("cache"))?;
-        let definition = fs::read_to_string(builder::repository().join("stacks/tiny/image.toml"))?;
-        stacks::make(&definition, None, &work.join("layouts").join(RUN_LAYOUT))?;
-
         let mut order = "[[order]]\n".to_owned();
         for number in 0..DETECTED {
             let (id, place) = (
@@ -159,24 +159,29 @@ impl Bench {
         }
         write("order.toml", &order)?;
 
+        let builder = Builder {
+            buildpacks: work.join("buildpacks"),
+            order: work.join("order.toml"),
+            run: builder::repository().join("builders/sample/run.toml"),
+        };
+        let site = Site::new(work, builder)?;
+        site.make_run_image()?;
         let owner = fs::metadata(work)?;
         let bench = Self {
             subject,
+            site,
             work: work.to_owned(),
             uid: owner.uid(),
             gid: owner.gid(),
         };
         bench.fresh_layers()?;
-        builder::copy(files, &work.join("layers/bench/files"))?;
-        fs::copy(
-            work.join("bench.toml"),
-            work.join("layers/bench/files.toml"),
-        )?;
+        builder::copy(files, &bench.site.layers.join("bench/files"))?;
+        bench.declare_layer()?;
         Ok(bench)
     }
 
     fn run(&self) -> Result<Vec<(&'static str, Cost)>> {
-        let cache = format!("-cache-dir={}", self.work.join("cache").display());
+        let cache = format!("-cache-dir={}", self.site.cache.display());
         let mut rows = Vec::new();
 
         self.analyze()?;
@@ -200,10 +205,7 @@ impl Bench {
             self.phase("restorer", &["-layout", &cache])?,
         ));
         // The buildpack says again what the layer is for, as it does in every build.
-        fs::copy(
-            self.work.join("bench.toml"),
-            self.work.join("layers/bench/files.toml"),
-        )?;
+        self.declare_layer()?;
         rows.push((
             "export of the restored layer",
             self.phase("exporter", &["-layout", &cache, "app"])?,
@@ -215,18 +217,21 @@ impl Bench {
 
     /// An empty layers directory with what detect and build hand over.
     fn fresh_layers(&self) -> Result<()> {
-        let layers = self.work.join("layers");
-        if layers.exists() {
-            fs::remove_dir_all(&layers)?;
-        }
-        fs::create_dir_all(layers.join("config"))?;
-        fs::create_dir_all(layers.join("bench"))?;
-        fs::copy(self.work.join("group.toml"), layers.join("group.toml"))?;
-        fs::copy(
-            self.work.join("metadata.toml"),
-            layers.join("config/metadata.toml"),
-        )?;
+        self.site.clear_layers()?;
+        let place = |path: &str, text: &str| {
+            let path = self.site.layers.join(path);
+            fs::create_dir_all(path.parent().unwrap_or(&path))?;
+            fs::write(path, text)
+        };
+        place("group.toml", GROUP)?;
+        place("config/metadata.toml", METADATA)?;
+        fs::create_dir(self.site.layers.join("bench"))?;
         Ok(())
+    }
+
+    fn declare_layer(&self) -> Result<()> {
+        let path = self.site.layers.join("bench/files.toml");
+        Ok(fs::write(path, "[types]\nlaunch = true\ncache = true\n")?)
     }
 
     fn analyze(&self) -> Result<()> {
@@ -234,18 +239,15 @@ impl Bench {
     }
 
     fn phase(&self, name: &str, args: &[&str]) -> Result<Cost> {
-        let mut words = vec![format!("-layers={}", self.work.join("layers").display())];
-        words.push(format!(
-            "-layout-dir={}",
-            self.work.join("layouts").display()
-        ));
+        let mut words = vec![format!("-layers={}", self.site.layers.display())];
+        words.push(format!("-layout-dir={}", self.site.layouts.display()));
         words.push(format!("-uid={}", self.uid));
         words.push(format!("-gid={}", self.gid));
         if name != "restorer" {
-            words.push(format!("-run={}", self.work.join("run.toml").display()));
+            words.push(format!("-run={}", self.site.builder.run.display()));
         }
         if name == "exporter" {
-            words.push(format!("-app={}", self.work.join("app").display()));
+            words.push(format!("-app={}", self.site.app.display()));
             words.push(format!(
                 "-launcher={}",
                 self.subject.directory().join("launcher").display()
@@ -261,9 +263,9 @@ impl Bench {
         let user = (self.uid == 0).then_some(USER);
         std::os::unix::fs::chown(&out, user, user)?;
         let words = [
-            format!("-app={}", self.work.join("app").display()),
-            format!("-buildpacks={}", self.work.join("buildpacks").display()),
-            format!("-order={}", self.work.join("order.toml").display()),
+            format!("-app={}", self.site.app.display()),
+            format!("-buildpacks={}", self.site.builder.buildpacks.display()),
+            format!("-order={}", self.site.builder.order.display()),
             format!("-layers={}", out.display()),
         ];
         self.measure("detector", &words, user)
@@ -295,8 +297,8 @@ impl Bench {
             .env("CNB_PLATFORM_API", "0.15")
             .env("CNB_EXPERIMENTAL_MODE", "quiet");
         command
-            .env("CNB_LAYERS_DIR", self.work.join("layers"))
-            .env("CNB_APP_DIR", self.work.join("app"));
+            .env("CNB_LAYERS_DIR", &self.site.layers)
+            .env("CNB_APP_DIR", &self.site.app);
         if let Some(user) = user {
             command.uid(user).gid(user);
         }

@@ -3,15 +3,16 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use spec_tests::builder::{self, Builder};
+use spec_tests::builder;
 use spec_tests::layout::Image;
+use spec_tests::site::Site;
 use spec_tests::subject::Subject;
 use std::env;
 use std::error::Error;
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -19,11 +20,6 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-/// The app image's name, and where a layout directory keeps it and the run image of builders/sample/run.toml.
-const APP_IMAGE: &str = "samples/hello";
-const APP_LAYOUT: &str = "index.docker.io/samples/hello/latest";
-const RUN_LAYOUT: &str = "index.docker.io/samples/run/tiny";
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -49,15 +45,14 @@ fn demo(binaries: &Path) -> Result<()> {
         .prefix("lifecycle-demo-")
         .permissions(Permissions::from_mode(0o755))
         .tempdir()?;
-    let site = Site::prepare(work.path())?;
+    let site = prepare(work.path())?;
 
     heading("a run image from stacks/tiny/image.toml, as an OCI layout");
-    let definition = fs::read_to_string(builder::repository().join("stacks/tiny/image.toml"))?;
-    let digest = stacks::make(&definition, None, &site.layouts.join(RUN_LAYOUT))?;
+    let digest = site.make_run_image()?;
     println!("samples/run:tiny is {digest}");
 
     heading("creator builds buildpacks/apps/rust");
-    let first = site.create(&subject)?;
+    let first = create(&site, &subject)?;
 
     heading("what is in the image");
     show(&first)?;
@@ -65,11 +60,11 @@ fn demo(binaries: &Path) -> Result<()> {
     heading("the image's own launcher starts it");
     let root = work.path().join("root");
     first.unpack(&root)?;
-    let page = site.serve(&first, &root)?;
+    let page = serve(&site, &first, &root)?;
     println!("{page}");
 
     heading("creator builds it again");
-    let second = site.create(&subject)?;
+    let second = create(&site, &subject)?;
     let kept = second
         .layers
         .iter()
@@ -97,163 +92,111 @@ fn demo(binaries: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The files of a build: what a platform would mount.
-struct Site {
-    builder: Builder,
-    app: PathBuf,
-    layers: PathBuf,
-    platform: PathBuf,
-    cache: PathBuf,
-    layouts: PathBuf,
+/// The build of the Rust sample app below the directory `work`.
+fn prepare(work: &Path) -> Result<Site> {
+    let site = Site::new(work, builder::sample(&work.join("cnb"))?)?;
+    builder::copy(
+        &builder::repository().join("buildpacks/apps/rust"),
+        &site.app,
+    )?;
+    // Rust comes from where it comes for this repository; buildpacks get such settings from the platform only.
+    let toolchain = fs::read_to_string(builder::repository().join("rust-toolchain.toml"))?;
+    let toolchain: toml::Table = toolchain.parse()?;
+    if let Some(channel) = toolchain["toolchain"]["channel"].as_str() {
+        site.set_variable("RUSTUP_TOOLCHAIN", channel.as_bytes())?;
+    }
+    if let Some(home) = env::var_os("RUSTUP_HOME") {
+        site.set_variable("RUSTUP_HOME", home.as_encoded_bytes())?;
+    }
+    Ok(site)
 }
 
-impl Site {
-    fn prepare(work: &Path) -> Result<Self> {
-        let site = Self {
-            builder: builder::sample(&work.join("cnb"))?,
-            app: work.join("app"),
-            layers: work.join("layers"),
-            platform: work.join("platform"),
-            cache: work.join("cache"),
-            layouts: work.join("layouts"),
-        };
-        builder::copy(
-            &builder::repository().join("buildpacks/apps/rust"),
-            &site.app,
-        )?;
-        fs::create_dir_all(&site.cache)?;
-        // Rust comes from where it comes for this repository; buildpacks get such settings from the platform only.
-        let variables = site.platform.join("env");
-        fs::create_dir_all(&variables)?;
-        let toolchain: toml::Table =
-            fs::read_to_string(builder::repository().join("rust-toolchain.toml"))?.parse()?;
-        if let Some(channel) = toolchain["toolchain"]["channel"].as_str() {
-            fs::write(variables.join("RUSTUP_TOOLCHAIN"), channel)?;
-        }
-        if let Some(home) = env::var_os("RUSTUP_HOME") {
-            fs::write(variables.join("RUSTUP_HOME"), home.as_encoded_bytes())?;
-        }
-        Ok(site)
+/// Builds the app and opens the image.
+fn create(site: &Site, subject: &Subject) -> Result<Image> {
+    site.clear_layers()?;
+    let status = site.creator(subject)?.status()?;
+    if !status.success() {
+        return Err(format!("creator: {status}").into());
     }
+    Ok(site.app_image()?)
+}
 
-    /// Builds the app with empty layers, as a platform does, and opens the image.
-    fn create(&self, subject: &Subject) -> Result<Image> {
-        if self.layers.exists() {
-            fs::remove_dir_all(&self.layers)?;
+/// Starts the image's default process from its unpacked files, fetches its page, and stops it.
+fn serve(site: &Site, image: &Image, root: &Path) -> Result<String> {
+    let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+    let entrypoint = image
+        .strings("Entrypoint")
+        .pop()
+        .ok_or("the image has no entrypoint")?;
+    let mut command = start(image, root, &entrypoint)?;
+    command
+        .env_clear()
+        .env("PORT", port.to_string())
+        .stdin(Stdio::null());
+    for variable in image.strings("Env") {
+        if let Some((name, value)) = variable.split_once('=') {
+            command.env(name, value);
         }
-        fs::create_dir(&self.layers)?;
-        let owner = fs::metadata(&self.layers)?;
-        let mut command = subject.command("creator");
-        command
-            .env("CNB_PLATFORM_API", "0.15")
-            .env("CNB_EXPERIMENTAL_MODE", "quiet");
-        let directories = [
-            ("-app", &self.app),
-            ("-buildpacks", &self.builder.buildpacks),
-            ("-cache-dir", &self.cache),
-            ("-layers", &self.layers),
-            ("-layout-dir", &self.layouts),
-            ("-order", &self.builder.order),
-            ("-platform", &self.platform),
-            ("-run", &self.builder.run),
-        ];
-        for (flag, directory) in directories {
-            command.arg(flag).arg(directory);
-        }
-        command
-            .arg("-launcher")
-            .arg(subject.directory().join("launcher"));
-        command.args([
-            "-uid",
-            &owner.uid().to_string(),
-            "-gid",
-            &owner.gid().to_string(),
-        ]);
-        command.args(["-layout", APP_IMAGE]);
-        let status = command.status()?;
-        if !status.success() {
-            return Err(format!("creator: {status}").into());
-        }
-        Ok(Image::open(&self.layouts.join(APP_LAYOUT))?)
     }
-
-    /// Starts the image's default process from its unpacked files, fetches its page, and stops it.
-    fn serve(&self, image: &Image, root: &Path) -> Result<String> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let entrypoint = image
-            .strings("Entrypoint")
-            .pop()
-            .ok_or("the image has no entrypoint")?;
-        let mut command = self.start(image, root, &entrypoint)?;
-        command
-            .env_clear()
-            .env("PORT", port.to_string())
-            .stdin(Stdio::null());
-        for variable in image.strings("Env") {
-            if let Some((name, value)) = variable.split_once('=') {
-                command.env(name, value);
-            }
-        }
-        for (name, path) in self.outside(root, &command) {
-            command.env(name, path);
-        }
-        let mut process = command.spawn()?;
-        let page = fetch(port, &mut process);
-        process.kill()?;
-        process.wait()?;
-        println!("stopped process {}", process.id());
-        page
+    for (name, path) in outside(site, root, &command) {
+        command.env(name, path);
     }
+    let mut process = command.spawn()?;
+    let page = fetch(port, &mut process);
+    process.kill()?;
+    process.wait()?;
+    println!("stopped process {}", process.id());
+    page
+}
 
-    /// The command for `entrypoint` with the image's files as its root directory, where this machine lets us.
-    fn start(&self, image: &Image, root: &Path, entrypoint: &str) -> Result<Command> {
-        let demo = env::current_exe()?;
-        let may = |command: &mut Command| {
-            command
-                .stdout(Stdio::null())
-                .stderr(Stdio::null())
-                .status()
-                .is_ok_and(|status| status.success())
-        };
-        if may(Command::new(&demo).args(["--enter", "/", "0:0", "/bin/true"])) {
-            println!(
-                "root directory: the image's files (chroot); user {}",
-                image.user()
-            );
-            let mut command = Command::new(demo);
-            command
-                .arg("--enter")
-                .arg(root)
-                .args([&image.user(), entrypoint]);
-            return Ok(command);
-        }
-        if may(Command::new("unshare").args(["--map-root-user", "--root=/", "/bin/true"])) {
-            println!("root directory: the image's files (user namespace)");
-            let mut command = Command::new("unshare");
-            command
-                .arg("--map-root-user")
-                .arg(format!("--root={}", root.display()))
-                .args(["--wd=/", entrypoint]);
-            return Ok(command);
-        }
+/// The command for `entrypoint` with the image's files as its root directory, where this machine lets us.
+fn start(image: &Image, root: &Path, entrypoint: &str) -> Result<Command> {
+    let demo = env::current_exe()?;
+    let may = |command: &mut Command| {
+        command
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status()
+            .is_ok_and(|status| status.success())
+    };
+    if may(Command::new(&demo).args(["--enter", "/", "0:0", "/bin/true"])) {
         println!(
-            "neither chroot nor user namespaces are allowed here: the launcher runs beside the image's files"
+            "root directory: the image's files (chroot); user {}",
+            image.user()
         );
-        let mut command = Command::new(root.join("cnb/lifecycle/launcher"));
-        command.arg0(entrypoint);
-        Ok(command)
+        let mut command = Command::new(demo);
+        command
+            .arg("--enter")
+            .arg(root)
+            .args([&image.user(), entrypoint]);
+        return Ok(command);
     }
+    if may(Command::new("unshare").args(["--map-root-user", "--root=/", "/bin/true"])) {
+        println!("root directory: the image's files (user namespace)");
+        let mut command = Command::new("unshare");
+        command
+            .arg("--map-root-user")
+            .arg(format!("--root={}", root.display()))
+            .args(["--wd=/", entrypoint]);
+        return Ok(command);
+    }
+    println!(
+        "neither chroot nor user namespaces are allowed here: the launcher runs beside the image's files"
+    );
+    let mut command = Command::new(root.join("cnb/lifecycle/launcher"));
+    command.arg0(entrypoint);
+    Ok(command)
+}
 
-    /// Where layers and app are for a launcher that runs outside of its root directory; nothing for one inside.
-    fn outside(&self, root: &Path, command: &Command) -> Vec<(&'static str, PathBuf)> {
-        let inside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
-        match Path::new(command.get_program()).starts_with(root) {
-            true => vec![
-                ("CNB_LAYERS_DIR", inside(&self.layers)),
-                ("CNB_APP_DIR", inside(&self.app)),
-            ],
-            false => Vec::new(),
-        }
+/// Where layers and app are for a launcher that runs outside of its root directory; nothing for one inside.
+fn outside(site: &Site, root: &Path, command: &Command) -> Vec<(&'static str, PathBuf)> {
+    let inside = |path: &Path| root.join(path.strip_prefix("/").unwrap_or(path));
+    match Path::new(command.get_program()).starts_with(root) {
+        true => vec![
+            ("CNB_LAYERS_DIR", inside(&site.layers)),
+            ("CNB_APP_DIR", inside(&site.app)),
+        ],
+        false => Vec::new(),
     }
 }
 

@@ -3,4 +3,5 @@
 
 pub mod builder;
 pub mod layout;
+pub mod site;
 pub mod subject;

@@ -1,0 +1,130 @@
+//! One build as a platform sets it up: the directories it mounts, and the creator's command line over them.
+
+use crate::builder::{self, Builder};
+use crate::layout::Image;
+use crate::subject::Subject;
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The app image's name, and where a layout directory keeps it.
+pub const APP_IMAGE: &str = "samples/hello";
+const APP_LAYOUT: &str = "index.docker.io/samples/hello/latest";
+/// Where a layout directory keeps the run image of builders/sample/run.toml.
+const RUN_LAYOUT: &str = "index.docker.io/samples/run/tiny";
+
+/// The directories of a build.
+pub struct Site {
+    /// Buildpacks, order, run images.
+    pub builder: Builder,
+    /// The app's sources.
+    pub app: PathBuf,
+    /// What phases and buildpacks write.
+    pub layers: PathBuf,
+    /// The user's settings.
+    pub platform: PathBuf,
+    /// The volume cache.
+    pub cache: PathBuf,
+    /// The images, as OCI layouts.
+    pub layouts: PathBuf,
+}
+
+impl Site {
+    /// Makes empty directories below `work` for a build with `builder`.
+    ///
+    /// # Errors
+    /// A directory cannot be made.
+    pub fn new(work: &Path, builder: Builder) -> io::Result<Self> {
+        let directory = |name: &str| {
+            let path = work.join(name);
+            fs::create_dir_all(&path).map(|()| path)
+        };
+        Ok(Self {
+            builder,
+            app: directory("app")?,
+            layers: directory("layers")?,
+            platform: directory("platform")?,
+            cache: directory("cache")?,
+            layouts: directory("layouts")?,
+        })
+    }
+
+    /// Makes the run image of builders/sample/run.toml and returns its digest.
+    ///
+    /// # Errors
+    /// Files cannot be read or written.
+    pub fn make_run_image(&self) -> io::Result<String> {
+        let definition = fs::read_to_string(builder::repository().join("stacks/tiny/image.toml"))?;
+        stacks::make(&definition, None, &self.layouts.join(RUN_LAYOUT))
+    }
+
+    /// Sets a variable that the platform hands to the buildpacks.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn set_variable(&self, name: &str, value: &[u8]) -> io::Result<()> {
+        let directory = self.platform.join("env");
+        fs::create_dir_all(&directory)?;
+        fs::write(directory.join(name), value)
+    }
+
+    /// Empties the layers directory, as a platform does before each build.
+    ///
+    /// # Errors
+    /// It cannot be removed or made.
+    pub fn clear_layers(&self) -> io::Result<()> {
+        fs::remove_dir_all(&self.layers)?;
+        fs::create_dir(&self.layers)
+    }
+
+    /// The creator that builds the app into an image in `layouts`, at the latest Platform API, as the directories' owner.
+    ///
+    /// # Errors
+    /// The layers directory is missing.
+    pub fn creator(&self, subject: &Subject) -> io::Result<Command> {
+        let owner = fs::metadata(&self.layers)?;
+        let mut command = subject.command("creator");
+        command
+            .env("CNB_PLATFORM_API", "0.15")
+            .env("CNB_EXPERIMENTAL_MODE", "quiet");
+        let directories = [
+            ("-app", &self.app),
+            ("-buildpacks", &self.builder.buildpacks),
+            ("-cache-dir", &self.cache),
+            ("-layers", &self.layers),
+            ("-layout-dir", &self.layouts),
+            ("-order", &self.builder.order),
+            ("-platform", &self.platform),
+            ("-run", &self.builder.run),
+        ];
+        for (flag, directory) in directories {
+            command.arg(flag).arg(directory);
+        }
+        command
+            .arg("-launcher")
+            .arg(subject.directory().join("launcher"));
+        command.args([
+            "-uid",
+            &owner.uid().to_string(),
+            "-gid",
+            &owner.gid().to_string(),
+        ]);
+        command.args(["-layout", APP_IMAGE]);
+        Ok(command)
+    }
+
+    /// Where the app image is written.
+    pub fn app_layout(&self) -> PathBuf {
+        self.layouts.join(APP_LAYOUT)
+    }
+
+    /// The app image.
+    ///
+    /// # Errors
+    /// There is none, or it is malformed.
+    pub fn app_image(&self) -> io::Result<Image> {
+        Image::open(&self.app_layout())
+    }
+}
