@@ -1,7 +1,7 @@
 //! Images as immutable values; edits return new images.
 
 use crate::layer::{BlobSource, Layer, LayerSource};
-use crate::oci::{Config, Descriptor, History, Manifest, ManifestKind};
+use crate::oci::{Config, Descriptor, DiffId, History, Manifest, ManifestKind};
 use lifecycle_core::error::{Error, ErrorKind, Result};
 use lifecycle_core::value::Table;
 use std::sync::Arc;
@@ -85,6 +85,20 @@ impl Image {
             layers: layers.collect(),
             annotations,
             origin: Some(origin),
+        })
+    }
+
+    /// The layer with this diffID.
+    ///
+    /// # Errors
+    /// Kind `NotFound`: the image has no such layer.
+    pub fn layer(&self, diff_id: &DiffId) -> Result<&Layer> {
+        let layer = self.layers.iter().find(|layer| layer.diff_id == *diff_id);
+        layer.ok_or_else(|| {
+            Error::new(
+                ErrorKind::NotFound,
+                format!("image has no layer with diffID {diff_id}"),
+            )
         })
     }
 

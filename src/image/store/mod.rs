@@ -20,6 +20,11 @@ pub trait ImageStore: Send + Sync {
     /// Nothing could be saved at all. Failures of single names are in [`Saved::names`].
     fn save(&self, image: &Image, names: &[String]) -> Result<Saved>;
 
+    /// What messages and analyzed.toml call the image: its name as given, in layouts the path.
+    fn display_name(&self, name: &str) -> String {
+        name.to_owned()
+    }
+
     /// Makes sure that `name` may be read. There need not be such an image.
     ///
     /// # Errors

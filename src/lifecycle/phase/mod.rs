@@ -1,3 +1,4 @@
 //! The phases: each takes values and returns values.
 
+pub mod analyze;
 pub mod detect;
