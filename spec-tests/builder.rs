@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Where the files of a builder are; in a builder image this is `/cnb`.
@@ -36,6 +37,34 @@ pub fn sample(to: &Path) -> io::Result<Builder> {
     let (order, run) = (to.join("order.toml"), to.join("run.toml"));
     fs::copy(source.join("builders/sample/order.toml"), &order)?;
     fs::copy(source.join("builders/sample/run.toml"), &run)?;
+    Ok(Builder {
+        buildpacks,
+        order,
+        run,
+    })
+}
+
+/// Lays out a builder of one buildpack, `test/scripted`, from the bodies of two shell scripts.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn scripted(to: &Path, detect: &str, build: &str) -> io::Result<Builder> {
+    let buildpacks = to.join("buildpacks");
+    let directory = buildpacks.join("test_scripted/1");
+    fs::create_dir_all(directory.join("bin"))?;
+    let descriptor = "api = \"0.12\"\n\n[buildpack]\nid = \"test/scripted\"\nversion = \"1\"\n";
+    fs::write(directory.join("buildpack.toml"), descriptor)?;
+    for (name, body) in [("detect", detect), ("build", build)] {
+        let program = directory.join("bin").join(name);
+        fs::write(&program, format!("#!/bin/sh\nset -eu\n{body}\n"))?;
+        fs::set_permissions(&program, fs::Permissions::from_mode(0o755))?;
+    }
+    let (order, run) = (to.join("order.toml"), to.join("run.toml"));
+    fs::write(
+        &order,
+        "[[order]]\n[[order.group]]\nid = \"test/scripted\"\nversion = \"1\"\n",
+    )?;
+    fs::copy(repository().join("builders/sample/run.toml"), &run)?;
     Ok(Builder {
         buildpacks,
         order,

@@ -1,10 +1,12 @@
 //! The lifecycle under test.
 
 use std::env;
-use std::io;
+use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::thread;
+use std::time::{Duration, Instant};
 
 /// A directory with a lifecycle's binaries: `lifecycle` or the phases by name, and `launcher`.
 #[derive(Clone, Debug)]
@@ -66,17 +68,41 @@ impl Subject {
 pub struct Outcome {
     /// The exit code; `None` if a signal ended it.
     pub code: Option<i32>,
-    /// Its standard output and then its standard error.
+    /// Its standard output and standard error.
     pub text: String,
 }
 
-impl From<Output> for Outcome {
-    fn from(output: Output) -> Self {
-        let text = [output.stdout, output.stderr].concat();
-        Self {
-            code: output.status.code(),
+impl Outcome {
+    /// Runs a command to its end, for at most a minute.
+    ///
+    /// # Errors
+    /// It cannot be started, or it hangs (and is killed).
+    pub fn of(command: &mut Command) -> io::Result<Self> {
+        // A file, not a pipe: what the command leaves behind may hold the other end open.
+        let mut log = tempfile::tempfile()?;
+        let mut process = command
+            .stdout(log.try_clone()?)
+            .stderr(log.try_clone()?)
+            .spawn()?;
+        let deadline = Instant::now() + Duration::from_secs(60);
+        let status = loop {
+            if let Some(status) = process.try_wait()? {
+                break status;
+            }
+            if Instant::now() > deadline {
+                process.kill()?;
+                process.wait()?;
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "the command hangs"));
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        let mut text = Vec::new();
+        log.rewind()?;
+        log.read_to_end(&mut text)?;
+        Ok(Self {
+            code: status.code(),
             text: String::from_utf8_lossy(&text).into_owned(),
-        }
+        })
     }
 }
 
