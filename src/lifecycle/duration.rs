@@ -145,4 +145,17 @@ mod tests {
             assert_eq!(format(Duration::from_nanos(nanos)), text);
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_reads_back(nanos in 0..=i64::MAX as u64) {
+            let time = Duration::from_nanos(nanos);
+            proptest::prop_assert_eq!(parse(&format(time)), Some(time));
+        }
+
+        #[test]
+        fn any_text_gets_an_answer(text in "[0-9.+hmsnuµ-]{0,12}|\\PC*") {
+            let _ = parse(&text);
+        }
+    }
 }

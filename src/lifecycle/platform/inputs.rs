@@ -319,7 +319,7 @@ mod tests {
         let env = Env::from_pairs(env.iter().copied());
         let mut inputs = Settings::from_env(PlatformApi::V0_15, env).inputs;
         inputs.layers_dir = layers.into();
-        inputs.finish_paths(Path::new("/work/dir"));
+        inputs.finish_paths(Path::new("/here/dir"));
         inputs
     }
 
@@ -346,13 +346,13 @@ mod tests {
             ("CNB_RUN_PATH", "r"),
         ];
         let inputs = finished(&env, "l/..//l");
-        assert_eq!(inputs.layers_dir, Path::new("/work/dir/l"));
-        assert_eq!(inputs.app_dir, Path::new("/work/app"));
+        assert_eq!(inputs.layers_dir, Path::new("/here/dir/l"));
+        assert_eq!(inputs.app_dir, Path::new("/here/app"));
         assert_eq!(
             inputs.cache_dir.as_deref(),
-            Some(Path::new("/work/dir/c/d"))
+            Some(Path::new("/here/dir/c/d"))
         );
-        assert_eq!(inputs.generated_dir, Path::new("/work/dir/l/generated"));
+        assert_eq!(inputs.generated_dir, Path::new("/here/dir/l/generated"));
         assert_eq!(inputs.extended_dir, Path::new("e"));
         assert_eq!(inputs.run, Path::new("r"));
         assert_eq!(inputs.group, Path::new("l/..//l/group.toml"));

@@ -258,3 +258,15 @@ fn listings_show_no_credentials() {
     assert!(!format!("{settings:?}").contains("c2VjcmV0"));
     assert!(!usage::help(Program::Creator, &settings).contains("c2VjcmV0"));
 }
+
+proptest::proptest! {
+    #[test]
+    fn any_arguments_get_an_answer(args in proptest::collection::vec("-{0,3}(uid|tag|daemon|kaniko-cache-ttl|x)?=?\\PC{0,6}", 0..6)) {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        for program in [Program::Creator, Program::Extender] {
+            if let Ok(parsed) = parsed(program, &args) {
+                proptest::prop_assert!(parsed.operands.len() <= args.len());
+            }
+        }
+    }
+}

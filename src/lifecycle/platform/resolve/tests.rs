@@ -77,7 +77,7 @@ fn outcome(case: &Case<'_>) -> (Result<Inputs>, String) {
         resolve(
             case.program,
             &mut inputs,
-            Path::new("/work"),
+            Path::new("/here"),
             &sources,
             &log,
         )
