@@ -1,0 +1,121 @@
+//! Restoration: what buildpacks left at the last build comes back (FACTS 8.2; platform.md, Layer Restoration).
+//!
+//! Metadata first, from the app image and the cache; then the data of every cached layer whose metadata and data
+//! belong together. What the cache lost or damaged is a miss: the buildpack makes it again.
+
+mod data;
+mod metadata;
+mod sbom;
+
+use crate::buildpack::dir::Dir;
+use crate::log::Log;
+use data::CachedLayer;
+use lifecycle_core::data::group::GroupElement;
+use lifecycle_core::data::label::{CacheMetadata, LayersMetadata};
+use lifecycle_core::error::{Result, ResultExt};
+use lifecycle_image::cache::Cache;
+use rayon::prelude::*;
+use std::ffi::OsStr;
+use std::path::Path;
+
+/// What the platform decided about restoration.
+#[derive(Clone, Copy, Debug)]
+pub enum Decisions {
+    /// Only store.toml comes back; cached layers on disk are removed.
+    StoresOnly,
+    /// Layers come back, too.
+    Layers {
+        /// Whether SBOM files come back.
+        sbom: bool,
+        /// Whether the cache's metadata is used for a launch layer that the app image does not know.
+        cached_launch_metadata: bool,
+    },
+}
+
+/// Where things are restored from.
+#[derive(Clone, Copy)]
+pub struct Sources<'a> {
+    /// The layers of the previous image.
+    pub previous: &'a LayersMetadata,
+    /// The cache, if the platform gave one.
+    pub cache: Option<&'a dyn Cache>,
+}
+
+/// Restores metadata and layers of `buildpacks` into `layers_dir`, several layers at once.
+///
+/// # Errors
+/// The cache cannot be reached, or a file cannot be written or removed.
+pub fn restore(
+    layers_dir: &Path,
+    buildpacks: &[GroupElement],
+    sources: Sources<'_>,
+    decisions: Decisions,
+    log: &Log,
+) -> Result<()> {
+    let _timer = log.timer("Restorer");
+    let cached = cache_metadata(sources.cache, log)?;
+    let layers = Dir::open(layers_dir)?;
+    log.debug("Restoring Layer Metadata");
+    restore_stores(&layers, buildpacks, sources.previous)?;
+    let shas = match decisions {
+        Decisions::StoresOnly => {
+            log.info("Skipping buildpack layer analysis");
+            metadata::Shas::new()
+        }
+        Decisions::Layers { cached_launch_metadata, .. } => {
+            let records = metadata::Records { previous: sources.previous, cached: &cached };
+            metadata::restore(&layers, buildpacks, records, cached_launch_metadata, log)?
+        }
+    };
+    let mut jobs = Vec::new();
+    for buildpack in buildpacks {
+        log.debug(format_args!("Reading Buildpack Layers directory {}", layers_dir.display()));
+        let found = data::remove_stale(&layers, buildpack, &cached, &shas, log)?;
+        jobs.extend(found.into_iter().map(Job::Layer));
+    }
+    if let Decisions::Layers { sbom: true, .. } = decisions {
+        jobs.push(Job::Sbom);
+    }
+    let run = |job: &Job| match job {
+        Job::Layer(layer) => data::restore(layer, sources.cache, log),
+        Job::Sbom => sbom::restore(&layers, buildpacks, sources.cache, &cached.sbom, log),
+    };
+    // Every job ends before the first failure, in the order of the group, is reported.
+    let results: Vec<_> = jobs.par_iter().map(run).collect();
+    results.into_iter().collect::<Result<()>>().context(|| "restoring data")
+}
+
+enum Job {
+    Layer(CachedLayer),
+    Sbom,
+}
+
+fn cache_metadata(cache: Option<&dyn Cache>, log: &Log) -> Result<CacheMetadata> {
+    let Some(cache) = cache else {
+        log.debug("Usable cache not provided, using empty cache metadata");
+        return Ok(CacheMetadata::default());
+    };
+    let metadata = cache.metadata().context(|| "retrieving cache metadata")?;
+    if metadata.is_none() {
+        log.info("Layer cache not found");
+    }
+    Ok(metadata.unwrap_or_default())
+}
+
+fn restore_stores(
+    layers: &Dir,
+    buildpacks: &[GroupElement],
+    previous: &LayersMetadata,
+) -> Result<()> {
+    for buildpack in buildpacks {
+        let record = previous.buildpack(&buildpack.id);
+        if let Some(store) = record.and_then(|record| record.store.as_ref()) {
+            let dir = layers.make_dir(OsStr::new(&buildpack.escaped_id()))?;
+            dir.write(OsStr::new("store.toml"), store.to_toml().as_bytes())?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;
