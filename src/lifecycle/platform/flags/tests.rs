@@ -270,3 +270,55 @@ proptest::proptest! {
         }
     }
 }
+
+fn documented(flag: &Flag) -> String {
+    let program = |used: &Use| match used.when {
+        When::Always => used.program.name().to_owned(),
+        When::Since(feature) => format!("{} from {}", used.program.name(), feature.since()),
+        When::Before(feature) => format!("{} before {}", used.program.name(), feature.since()),
+    };
+    let code = |texts: &[&str]| {
+        texts
+            .iter()
+            .filter(|t| !t.is_empty())
+            .map(|t| format!("`{t}`"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let programs = match flag.uses.len() {
+        0 => "(no flag)".to_owned(),
+        8 => "all".to_owned(),
+        _ => flag.uses.iter().map(program).collect::<Vec<_>>().join(", "),
+    };
+    let name = if flag.uses.is_empty() {
+        flag.name.to_owned()
+    } else {
+        format!("`-{}`", flag.name)
+    };
+    format!(
+        "| {name} | {} | {} | {programs} | {} |\n",
+        code(flag.env),
+        code(&[flag.default]),
+        flag.help
+    )
+}
+
+/// docs/FLAGS.md is generated; `UPDATE_DOCS=1 cargo test -p lifecycle flags_are_documented` writes it.
+#[test]
+fn flags_are_documented() {
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/FLAGS.md");
+    let mut page = String::from(
+        "# Flags\n\nGenerated from the flag table, `src/lifecycle/platform/flags/table.rs`. A flag wins over its environment variable, which \
+         wins over\nthe default; a variable counts even for a program without the flag. \"From\" and \"before\" name Platform APIs.\n\n\
+         | Flag | Variable | Default | Programs | What |\n|---|---|---|---|---|\n",
+    );
+    page.extend(FLAGS.iter().map(documented));
+    if option_env!("UPDATE_DOCS").is_some() {
+        std::fs::write(file, &page).unwrap();
+    }
+    assert_eq!(
+        std::fs::read_to_string(file).unwrap_or_default(),
+        page,
+        "docs/FLAGS.md is out of date"
+    );
+}
