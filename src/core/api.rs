@@ -1,5 +1,7 @@
 //! API versions, and the one table that says which version brought what. Nothing else compares versions.
 
+use crate::error::{Error, ErrorKind, Result};
+use std::ffi::OsStr;
 use std::fmt;
 
 /// Why a version text is not one this lifecycle speaks.
@@ -150,6 +152,28 @@ impl Feature {
 }
 
 impl PlatformApi {
+    /// The version that a platform asks for with the value of `CNB_PLATFORM_API`.
+    ///
+    /// # Errors
+    /// Kind `PlatformApi`, with the contract's text (FACTS 1.3): unset, malformed or unsupported.
+    pub fn requested(value: Option<&OsStr>) -> Result<Self> {
+        let text = value.map(OsStr::to_string_lossy).unwrap_or_default();
+        let fail = |text: String| Err(Error::new(ErrorKind::PlatformApi, text));
+        if text.trim().is_empty() {
+            return fail(
+                "failed to get platform API version; please set 'CNB_PLATFORM_API' to specify the desired platform API version"
+                    .to_owned(),
+            );
+        }
+        match Self::parse(&text) {
+            Ok(api) => Ok(api),
+            Err(VersionError::Malformed) => fail(format!("failed to parse platform API '{text}'")),
+            Err(VersionError::Unsupported) => fail(format!(
+                "failed to set platform API: platform API version '{text}' is incompatible with the lifecycle"
+            )),
+        }
+    }
+
     /// Whether this version has `feature`.
     pub const fn has(self, feature: Feature) -> bool {
         self as u8 >= feature.since() as u8

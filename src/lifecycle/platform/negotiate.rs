@@ -1,7 +1,7 @@
 //! Which Platform API is in force (FACTS 1.3).
 
 use crate::log::Log;
-use lifecycle_core::api::{PlatformApi, VersionError};
+use lifecycle_core::api::PlatformApi;
 use lifecycle_core::env::Env;
 use lifecycle_core::error::{Error, ErrorKind, Result};
 
@@ -64,29 +64,15 @@ pub fn negotiate(env: &Env, log: &Log) -> Result<PlatformApi> {
 }
 
 fn choose(env: &Env, deprecated: &[PlatformApi], log: &Log) -> Result<PlatformApi> {
-    let fail = |text: String| Err(Error::new(ErrorKind::PlatformApi, text));
-    let text = env
-        .get(VARIABLE)
-        .map(|value| value.to_string_lossy())
-        .unwrap_or_default();
-    if text.trim().is_empty() {
-        return fail(format!(
-            "failed to get platform API version; please set '{VARIABLE}' to specify the desired platform API version"
+    let api = PlatformApi::requested(env.get(VARIABLE))?;
+    let warning = format!("Platform requested deprecated API '{api}'");
+    if deprecated.contains(&api) && !Deprecation::from_env(env).allows(&warning, log) {
+        return Err(Error::new(
+            ErrorKind::PlatformApi,
+            format_args!("failed to set platform API: platform API version '{api}' is incompatible with the lifecycle"),
         ));
     }
-    match PlatformApi::parse(&text) {
-        Ok(api)
-            if !deprecated.contains(&api)
-                || Deprecation::from_env(env)
-                    .allows(&format!("Platform requested deprecated API '{text}'"), log) =>
-        {
-            Ok(api)
-        }
-        Err(VersionError::Malformed) => fail(format!("failed to parse platform API '{text}'")),
-        Ok(_) | Err(VersionError::Unsupported) => fail(format!(
-            "failed to set platform API: platform API version '{text}' is incompatible with the lifecycle"
-        )),
-    }
+    Ok(api)
 }
 
 #[cfg(test)]

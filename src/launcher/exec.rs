@@ -1,0 +1,85 @@
+//! Finding a program and becoming it.
+
+use crate::sys;
+use lifecycle_core::env::Env;
+use lifecycle_core::error::{Error, Result};
+use std::convert::Infallible;
+use std::ffi::{CString, OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The file that `command` names: itself if it has a slash, else the first executable of that name in the
+/// directories of `path` (FACTS 12.5). Programs found relative to the current directory are refused.
+///
+/// # Errors
+/// There is no such executable.
+pub(crate) fn look_up(command: &OsStr, path: &OsStr) -> Result<PathBuf> {
+    find(command, path).map_err(|cause| Error::other(format_args!("exec: \"{}\": {cause}", command.display())))
+}
+
+fn find(command: &OsStr, path: &OsStr) -> Result<PathBuf> {
+    if command.as_bytes().contains(&b'/') {
+        let path = PathBuf::from(command);
+        return check_executable(&path).map(|()| path);
+    }
+    if !command.is_empty() {
+        for directory in path.as_bytes().split(|byte| *byte == b':') {
+            let candidate = Path::new(OsStr::from_bytes(directory)).join(command);
+            if check_executable(&candidate).is_ok() {
+                if candidate.is_absolute() {
+                    return Ok(candidate);
+                }
+                return Err(Error::other("cannot run executable found relative to current directory"));
+            }
+        }
+    }
+    Err(Error::other("executable file not found in $PATH"))
+}
+
+fn check_executable(path: &Path) -> Result<()> {
+    let metadata = fs::metadata(path).map_err(|error| Error::from(error).in_context(format!("stat {}", path.display())))?;
+    if metadata.is_dir() {
+        return Err(Error::other("is a directory"));
+    }
+    if !sys::is_executable(path) {
+        return Err(Error::other("permission denied"));
+    }
+    Ok(())
+}
+
+/// Replaces this process by `program`.
+///
+/// # Errors
+/// The kernel refuses, or an argument or variable has a NUL byte.
+pub(crate) fn replace(program: &Path, arguments: &[OsString], env: &Env) -> Result<Infallible> {
+    let program = c_string(program.as_os_str().as_bytes())?;
+    let arguments = arguments.iter().map(|argument| c_string(argument.as_bytes())).collect::<Result<Vec<_>>>()?;
+    let variable = |(name, value): (&OsStr, &OsStr)| {
+        let mut variable = Vec::with_capacity(name.len() + value.len() + 2);
+        variable.extend(name.as_bytes());
+        variable.push(b'=');
+        variable.extend(value.as_bytes());
+        c_string(variable)
+    };
+    let variables = env.iter().map(variable).collect::<Result<Vec<_>>>()?;
+    Err(sys::execve(&program, &arguments, &variables).into())
+}
+
+fn c_string(bytes: impl Into<Vec<u8>>) -> Result<CString> {
+    CString::new(bytes).map_err(|error| {
+        let bytes = error.into_vec();
+        let start = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        Error::other(format_args!("'{}' is followed by a NUL byte", String::from_utf8_lossy(start)))
+    })
+}
+
+/// Makes `directory` the current one.
+///
+/// # Errors
+/// The kernel refuses.
+pub(crate) fn change_directory(directory: &Path) -> Result<()> {
+    std::env::set_current_dir(directory)
+        .map_err(|error: io::Error| Error::from(error).in_context(format!("chdir {}", directory.display())))
+}

@@ -1,0 +1,98 @@
+//! Starting a process through bash, which sources the profile scripts first (FACTS 12.5).
+
+use crate::exec;
+use crate::layers::{self, Layer};
+use crate::select::Start;
+use lifecycle_core::data::metadata::BuildMetadata;
+use lifecycle_core::env::Env;
+use lifecycle_core::error::{Error, Result, ResultExt};
+use std::convert::Infallible;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+const BASH: &str = "/bin/bash";
+
+/// Replaces the launcher by bash. The current directory is the app directory.
+///
+/// # Errors
+/// Profile scripts cannot be listed, bash cannot be started.
+pub(crate) fn launch(
+    start: &Start,
+    argv0: &OsStr,
+    working_dir: &Path,
+    profiles: &[PathBuf],
+    env: &Env,
+) -> Result<Infallible> {
+    let mut arguments = vec!["bash".into(), "-c".into(), script(profiles, working_dir, start.arguments.len())];
+    arguments.push(argv0.to_owned());
+    arguments.push(start.command.clone().unwrap_or_default());
+    arguments.extend(start.arguments.iter().cloned());
+    exec::replace(Path::new(BASH), &arguments, env).context(|| "bash exec")
+}
+
+/// A process with arguments that a buildpack provided must come from one of the image's buildpacks.
+///
+/// # Errors
+/// It does not.
+pub(crate) fn check_buildpack(start: &Start, metadata: &BuildMetadata) -> Result<()> {
+    match (&start.buildpack_id, &start.process_type) {
+        (Some(id), Some(process_type))
+            if !start.arguments.is_empty() && !metadata.buildpacks.iter().any(|buildpack| buildpack.id == *id) =>
+        {
+            Err(Error::other(format_args!("process type '{process_type}' provided by unknown buildpack '{id}'")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The scripts to source: those of layers, then `.profile` of the app.
+///
+/// # Errors
+/// A directory cannot be listed.
+pub(crate) fn profiles(buildpacks: &[Vec<Layer>], process_type: Option<&str>, app_dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut profiles = layers::files(buildpacks, "profile.d", process_type)?;
+    let app_profile = app_dir.join(".profile");
+    if layers::exists(&app_profile)? && !app_profile.is_dir() {
+        profiles.push(".profile".into());
+    }
+    Ok(profiles)
+}
+
+/// What bash runs: `$0` is the launcher's name, `$1` the command, the rest its arguments.
+///
+/// A command without arguments is a script for a second bash. One with arguments is a list of words, each of which
+/// the second bash expands once, so that `$PORT` in an argument works.
+fn script(profiles: &[PathBuf], working_dir: &Path, arguments: usize) -> OsString {
+    let mut script = Vec::new();
+    for profile in profiles {
+        script.extend(b"source ");
+        push_quoted(&mut script, profile.as_os_str());
+        script.push(b'\n');
+    }
+    script.extend(b"cd ");
+    push_quoted(&mut script, working_dir.as_os_str());
+    script.push(b'\n');
+    if arguments == 0 {
+        script.extend(br#"exec bash -c "$@""#);
+    } else {
+        script.extend(br#"exec bash -c '"$(eval echo \"$0\")""#);
+        for index in 1..=arguments {
+            script.extend(format!(r#" "$(eval echo \"${{{index}}}\")""#).into_bytes());
+        }
+        script.extend(br#"' "${@:1}""#);
+    }
+    OsString::from_vec(script)
+}
+
+/// The path in double quotes, with what bash would interpret in them escaped: layers choose these names.
+fn push_quoted(script: &mut Vec<u8>, path: &OsStr) {
+    script.push(b'"');
+    for byte in path.as_bytes() {
+        if matches!(byte, b'"' | b'\\' | b'$' | b'`') {
+            script.push(b'\\');
+        }
+        script.push(*byte);
+    }
+    script.push(b'"');
+}
