@@ -3,7 +3,7 @@
 use super::Command;
 use crate::log::Log;
 use crate::platform::{Inputs, Program};
-use lifecycle_core::error::Error;
+use lifecycle_core::error::{Error, ErrorKind};
 use lifecycle_core::exit::Failure;
 
 /// Applies the extensions' Dockerfiles.
@@ -17,7 +17,14 @@ impl Command for Extender {
         Ok(())
     }
 
-    fn execute(_: &Inputs, (): (), _: &Log) -> Result<(), Failure> {
-        Err(Error::other("the extender is not implemented yet").into())
+    fn execute(inputs: &Inputs, (): (), _: &Log) -> Result<(), Failure> {
+        match inputs.extend_kind.as_str() {
+            "build" | "run" => Err(Error::other("the extender is not implemented yet").into()),
+            kind => {
+                let text =
+                    format!("failed to extend: unknown kind '{kind}', expected 'build' or 'run'");
+                Err(Error::new(ErrorKind::InvalidArguments, text).into())
+            }
+        }
     }
 }

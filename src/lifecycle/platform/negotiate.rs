@@ -69,7 +69,9 @@ fn choose(env: &Env, deprecated: &[PlatformApi], log: &Log) -> Result<PlatformAp
     if deprecated.contains(&api) && !Deprecation::from_env(env).allows(&warning, log) {
         return Err(Error::new(
             ErrorKind::PlatformApi,
-            format_args!("failed to set platform API: platform API version '{api}' is incompatible with the lifecycle"),
+            format_args!(
+                "failed to set platform API: platform API version '{api}' is incompatible with the lifecycle"
+            ),
         ));
     }
     Ok(api)

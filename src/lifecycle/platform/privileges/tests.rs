@@ -141,3 +141,12 @@ fn users_change_only_without_threads() {
         drop(finish);
     });
 }
+
+#[test]
+fn memory_is_hidden() {
+    hide_memory();
+    assert_eq!(
+        rustix::process::dumpable_behavior().unwrap(),
+        DumpableBehavior::NotDumpable
+    );
+}
