@@ -7,6 +7,7 @@ use crate::platform::{
     self, Experimental, ExperimentalMode, Inputs, Parsed, Process, Program, Settings, Sources,
     Stop, privileges,
 };
+use lifecycle_core::api::PlatformApi;
 use lifecycle_core::error::{Error, ErrorKind, Result};
 use lifecycle_core::exit::Failure;
 use std::ffi::{OsStr, OsString};
@@ -30,8 +31,9 @@ impl Entry {
     }
 }
 
-/// How a program was called: by which name, with which arguments.
+/// How a program was called: at which Platform API, by which name, with which arguments.
 struct Call<'a> {
+    api: PlatformApi,
     name: &'a str,
     args: &'a [OsString],
     process: &'a Process,
@@ -48,14 +50,7 @@ enum End {
 pub fn main<C: Command>() -> ExitCode {
     start(|process, log| {
         let args = process.argv.get(1..).unwrap_or_default();
-        run::<C>(
-            &Call {
-                name: C::PROGRAM.name(),
-                args,
-                process,
-            },
-            log,
-        )
+        called(C::PROGRAM.name(), args, process, log, run::<C>)
     })
 }
 
@@ -108,14 +103,7 @@ fn select(entries: &[Entry], process: &Process, log: Log) -> End {
         .map_or(invoked.as_str(), |(stem, _)| stem);
     if let Some(entry) = entries.iter().find(|entry| entry.program.name() == invoked) {
         let args = process.argv.get(1..).unwrap_or_default();
-        return (entry.run)(
-            &Call {
-                name: invoked,
-                args,
-                process,
-            },
-            log,
-        );
+        return called(invoked, args, process, log, entry.run);
     }
     let Some(subcommand) = process.argv.get(1) else {
         return End::Failed(
@@ -127,27 +115,38 @@ fn select(entries: &[Entry], process: &Process, log: Log) -> End {
         log.info(platform::version_text());
         return End::Done;
     }
-    // An unusable Platform API comes before an unknown subcommand.
-    if let Err(error) = platform::negotiate(&process.env, &log) {
-        return End::Failed(error.into(), log);
-    }
     let name = file_name(subcommand);
-    match entries
-        .iter()
-        .find(|entry| entry.program.subcommand() == name)
-    {
-        Some(entry) => {
-            let args = process.argv.get(2..).unwrap_or_default();
-            (entry.run)(
-                &Call {
-                    name: &name,
-                    args,
-                    process,
-                },
-                log,
-            )
+    let args = process.argv.get(2..).unwrap_or_default();
+    called(&name, args, process, log, |call, log| {
+        match entries
+            .iter()
+            .find(|entry| entry.program.subcommand() == name)
+        {
+            Some(entry) => (entry.run)(call, log),
+            None => End::Failed(unknown_subcommand(&name).into(), log),
         }
-        None => End::Failed(unknown_subcommand(&name).into(), log),
+    })
+}
+
+/// Settles the Platform API, whose errors come before all others, then calls the program.
+fn called(
+    name: &str,
+    args: &[OsString],
+    process: &Process,
+    log: Log,
+    run: impl FnOnce(&Call<'_>, Log) -> End,
+) -> End {
+    match platform::negotiate(&process.env, &log) {
+        Ok(api) => run(
+            &Call {
+                api,
+                name,
+                args,
+                process,
+            },
+            log,
+        ),
+        Err(error) => End::Failed(error.into(), log),
     }
 }
 
@@ -188,8 +187,7 @@ impl<E: Into<Failure>> From<E> for Interrupt {
 }
 
 fn steps<C: Command>(call: &Call<'_>, log: &mut Log) -> Result<(), Interrupt> {
-    let api = platform::negotiate(&call.process.env, log)?;
-    let settings = Settings::from_env(api, call.process.env.clone());
+    let settings = Settings::from_env(call.api, call.process.env.clone());
     let Parsed { settings, operands } =
         platform::parse(C::PROGRAM, settings, call.args).map_err(Interrupt::Stop)?;
     if settings.version {
