@@ -7,7 +7,7 @@
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
 use spec_tests::builder::{self, Builder};
-use spec_tests::site::Site;
+use spec_tests::site::{self, Site};
 use spec_tests::subject::Subject;
 use std::env;
 use std::error::Error;
@@ -68,10 +68,7 @@ struct Cost {
 }
 
 fn bench(directories: &[&str]) -> Result<()> {
-    let work = tempfile::Builder::new()
-        .prefix("lifecycle-bench-")
-        .permissions(fs::Permissions::from_mode(0o755))
-        .tempdir()?;
+    let work = site::work_directory()?;
     let files = work.path().join("files");
     let (count, bytes) = gather(&files)?;
     println!(

@@ -3,5 +3,6 @@
 
 pub mod builder;
 pub mod layout;
+pub mod server;
 pub mod site;
 pub mod subject;

@@ -3,11 +3,13 @@
 use crate::builder::{self, Builder};
 use crate::layout::Image;
 use crate::subject::Subject;
-use std::fs;
+use std::env;
+use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use tempfile::TempDir;
 
 /// The app image's name, and where a layout directory keeps it.
 pub const APP_IMAGE: &str = "samples/hello";
@@ -29,6 +31,18 @@ pub struct Site {
     pub cache: PathBuf,
     /// The images, as OCI layouts.
     pub layouts: PathBuf,
+}
+
+/// A temporary directory for a build. Others may enter it: its path is the same in the image, where another user does.
+///
+/// # Errors
+/// It cannot be made.
+pub fn work_directory() -> io::Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    builder
+        .prefix("lifecycle-")
+        .permissions(Permissions::from_mode(0o755));
+    builder.tempdir()
 }
 
 impl Site {
@@ -68,6 +82,25 @@ impl Site {
         let directory = self.platform.join("env");
         fs::create_dir_all(&directory)?;
         fs::write(directory.join(name), value)
+    }
+
+    /// Tells the buildpacks to use the Rust of this repository. Their environment has what the platform sets and little else.
+    ///
+    /// # Errors
+    /// rust-toolchain.toml cannot be read, or the settings not written.
+    pub fn use_pinned_rust(&self) -> io::Result<()> {
+        let text = fs::read_to_string(builder::repository().join("rust-toolchain.toml"))?;
+        let pinned: toml::Table = text.parse().map_err(io::Error::other)?;
+        let channel = pinned
+            .get("toolchain")
+            .and_then(|table| table.get("channel"));
+        if let Some(channel) = channel.and_then(toml::Value::as_str) {
+            self.set_variable("RUSTUP_TOOLCHAIN", channel.as_bytes())?;
+        }
+        match env::var_os("RUSTUP_HOME") {
+            Some(home) => self.set_variable("RUSTUP_HOME", home.as_encoded_bytes()),
+            None => Ok(()),
+        }
     }
 
     /// Empties the layers directory, as a platform does before each build.

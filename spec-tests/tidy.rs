@@ -154,7 +154,8 @@ fn no_traces_of_one_machine() {
     // Written in pieces, so that this file is not found itself.
     let traces = [
         ["/ro", "ot/."].concat(),
-        ["/wo", "rk/"].concat(),
+        ["/work/", "shared"].concat(),
+        ["/work/", "main"].concat(),
         ["bash_", "jobs"].concat(),
         ["/tmp/", "w/"].concat(),
     ];
