@@ -1,10 +1,14 @@
 //! Analyzer: finds the previous image and the run image.
 
-use super::Command;
+use super::{Command, documents, stores};
 use crate::log::Log;
+use crate::phase::analyze::{self, Images};
 use crate::platform::{Inputs, Program, privileges};
-use lifecycle_core::error::Error;
-use lifecycle_core::exit::Failure;
+use lifecycle_core::api::Feature;
+use lifecycle_core::data::analyzed::Analyzed;
+use lifecycle_core::error::{Result as CoreResult, ResultExt};
+use lifecycle_core::exit::{During, Failure, Phase};
+use lifecycle_image::store::ImageStore;
 
 /// Finds the previous image and the run image.
 pub struct Analyzer;
@@ -24,7 +28,48 @@ impl Command for Analyzer {
         Ok(())
     }
 
-    fn execute(_: &Inputs, (): (), _: &Log) -> Result<(), Failure> {
-        Err(Error::other("the analyzer is not implemented yet").into())
+    fn execute(inputs: &Inputs, (): (), log: &Log) -> Result<(), Failure> {
+        let analyzed = analyze(inputs, log)?;
+        documents::write_analyzed(&inputs.analyzed, &analyzed, log)?;
+        Ok(())
     }
+}
+
+/// Analysis as `inputs` want it; creator composes it with other phases.
+///
+/// # Errors
+/// Those of [`analyze::analyze`] and of reaching the images.
+pub fn analyze(inputs: &Inputs, log: &Log) -> Result<Analyzed, Failure> {
+    let images = stores::images(inputs)
+        .and_then(|store| open(inputs, store.as_ref()))
+        .context(|| "failed to initialize analyzer")
+        .during(Phase::Analyze)?;
+    let restores_sbom = inputs.platform_api.has(Feature::SbomLayers) && !inputs.skip_layers;
+    let decisions = analyze::Decisions {
+        restore_sbom_to: restores_sbom.then_some(inputs.layers_dir.as_path()),
+        record_target: inputs.platform_api.has(Feature::Targets),
+    };
+    analyze::analyze(&images, decisions, log)
+        .context(|| "failed to analyze")
+        .during(Phase::Analyze)
+}
+
+fn open(inputs: &Inputs, store: &dyn ImageStore) -> CoreResult<Images> {
+    let (previous, run) = (
+        inputs.previous_image.as_deref(),
+        inputs.run_image.as_deref(),
+    );
+    let read: Vec<_> = previous.into_iter().chain(run).collect();
+    let tags = inputs.additional_tags.iter().map(String::as_str);
+    let write: Vec<_> = inputs
+        .output_image
+        .as_deref()
+        .into_iter()
+        .chain(tags)
+        .collect();
+    if let Some(cache) = inputs.cache_image.as_deref() {
+        analyze::check_access(stores::registry(inputs)?.as_ref(), &[], &[cache])?;
+    }
+    analyze::check_access(store, &read, &write)?;
+    Images::open(store, previous, run)
 }

@@ -11,6 +11,7 @@ pub mod extender;
 
 pub mod rebaser;
 pub mod restorer;
+pub mod stores;
 
 mod run;
 

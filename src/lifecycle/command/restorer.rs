@@ -1,10 +1,16 @@
 //! Restorer: brings cached layers and metadata back.
 
-use super::Command;
+use super::{Command, documents, stores};
 use crate::log::Log;
+use crate::phase::analyze::target_of;
+use crate::phase::restore::{self, Decisions, Sources};
+use crate::phase::run_image;
 use crate::platform::{Inputs, Program, privileges};
-use lifecycle_core::error::Error;
-use lifecycle_core::exit::Failure;
+use lifecycle_core::api::Feature;
+use lifecycle_core::data::analyzed::{Analyzed, AnalyzedRunImage};
+use lifecycle_core::data::group::Group;
+use lifecycle_core::error::{Error, ErrorKind, Result as CoreResult, ResultExt};
+use lifecycle_core::exit::{During, Failure, Phase};
 
 /// Brings cached layers and metadata back.
 pub struct Restorer;
@@ -24,7 +30,173 @@ impl Command for Restorer {
         Ok(())
     }
 
-    fn execute(_: &Inputs, (): (), _: &Log) -> Result<(), Failure> {
-        Err(Error::other("the restorer is not implemented yet").into())
+    fn execute(inputs: &Inputs, (): (), log: &Log) -> Result<(), Failure> {
+        let group = documents::read_group(&inputs.group)?;
+        for buildpack in &group.buildpacks {
+            buildpack.buildpack_api()?;
+        }
+        let analyzed = match documents::read_analyzed(&inputs.analyzed, log) {
+            Ok(analyzed) => {
+                let analyzed = update_images(analyzed, &group, inputs, log)?;
+                documents::write_analyzed(&inputs.analyzed, &analyzed, log)
+                    .context(|| "failed to write analyzed metadata")?;
+                analyzed
+            }
+            Err(error) => {
+                log.warn(format_args!(
+                    "Not using analyzed data, usable file not found: {error}"
+                ));
+                Analyzed::default()
+            }
+        };
+        restore(inputs, &group, &analyzed, log)
+    }
+}
+
+/// Restoration as `inputs` want it; creator composes it with other phases.
+///
+/// # Errors
+/// The cache cannot be opened, or those of [`restore::restore`].
+pub fn restore(
+    inputs: &Inputs,
+    group: &Group,
+    analyzed: &Analyzed,
+    log: &Log,
+) -> Result<(), Failure> {
+    let api = inputs.platform_api;
+    let cache = stores::cache(inputs)?;
+    let decisions = if inputs.skip_layers {
+        Decisions::StoresOnly
+    } else {
+        Decisions::Layers {
+            sbom: api.has(Feature::SbomLayers),
+            cached_launch_metadata: api.has(Feature::CachedLaunchMetadata),
+        }
+    };
+    let sources = Sources {
+        previous: &analyzed.metadata,
+        cache: cache.as_deref(),
+    };
+    restore::restore(
+        &inputs.layers_dir,
+        &group.buildpacks,
+        sources,
+        decisions,
+        log,
+    )
+    .context(|| "failed to restore")
+    .during(Phase::Restore)
+}
+
+/// Pulls the images that are to be extended, makes sure that the run image can be used, and completes what is known
+/// about it.
+fn update_images(
+    analyzed: Analyzed,
+    group: &Group,
+    inputs: &Inputs,
+    log: &Log,
+) -> CoreResult<Analyzed> {
+    let api = inputs.platform_api;
+    if let Some(image) = inputs
+        .build_image
+        .as_deref()
+        .filter(|_| api.has(Feature::ImageExtensions))
+    {
+        log.debug(format_args!(
+            "Pulling builder image metadata for {image}..."
+        ));
+        stores::registry(inputs).context(|| format!("failed to pull builder image {image}"))?;
+    }
+    let run_image = match analyzed.run_image {
+        Some(run_image) => Some(update_run_image(run_image, group, inputs, log)?),
+        None => None,
+    };
+    Ok(Analyzed {
+        run_image,
+        ..analyzed
+    })
+}
+
+fn update_run_image(
+    run_image: AnalyzedRunImage,
+    group: &Group,
+    inputs: &Inputs,
+    log: &Log,
+) -> CoreResult<AnalyzedRunImage> {
+    let api = inputs.platform_api;
+    let run_image = match api.has(Feature::RestorerRunToml) {
+        true => accessible_run_image(run_image, inputs, log)?,
+        false => run_image,
+    };
+    // Before 0.12 only the reference says which image it is.
+    let name = Some(&run_image.image)
+        .filter(|name| !name.is_empty())
+        .unwrap_or(&run_image.reference);
+    if api.has(Feature::RunImageExtension) && !inputs.use_layout && run_image.extend {
+        log.debug(format_args!("Pulling run image metadata for {name}..."));
+        stores::registry(inputs).context(|| format!("failed to pull run image {name}"))?;
+    }
+    let known = run_image
+        .target
+        .as_ref()
+        .is_some_and(|target| !target.os.is_empty());
+    let extended = api.has(Feature::ImageExtensions) && !group.extensions.is_empty();
+    if known || !extended || name.is_empty() {
+        return Ok(run_image);
+    }
+    log.debug("Updating run image info in analyzed metadata...");
+    let not_found = || Error::new(ErrorKind::NotFound, "image not found");
+    let opened = stores::images(inputs)
+        .and_then(|store| store.open(name)?.ok_or_else(not_found))
+        .context(|| format!("failed to get run image {name}"))?;
+    let target = api
+        .has(Feature::Targets)
+        .then(|| target_of(Some(&opened.image)));
+    let target = target
+        .transpose()
+        .context(|| "failed to update analyzed metadata")?;
+    log.debug("Run image info in analyzed metadata was: ");
+    log.debug(run_image.to_json());
+    let run_image = AnalyzedRunImage {
+        reference: opened.identifier,
+        target,
+        ..run_image
+    };
+    log.debug("Run image info in analyzed metadata is: ");
+    log.debug(run_image.to_json());
+    Ok(run_image)
+}
+
+/// The run image, if it can still be read, else the first of its mirrors that can (PLAT-RESTORE-010). One that run.toml
+/// does not list was chosen by an extension, and is not checked.
+fn accessible_run_image(
+    run_image: AnalyzedRunImage,
+    inputs: &Inputs,
+    log: &Log,
+) -> CoreResult<AnalyzedRunImage> {
+    let images = documents::read_run(&inputs.run, log)?;
+    let Some(entry) = run_image::listed(&images, &run_image.image) else {
+        return Ok(run_image);
+    };
+    if inputs.use_daemon || inputs.use_layout {
+        return Ok(run_image);
+    }
+    let registry = stores::registry(inputs)?;
+    let readable = |name: &&str| registry.check_read(name).is_ok();
+    let chosen = std::iter::once(run_image.image.as_str())
+        .chain(run_image::candidates(entry))
+        .find(readable)
+        .map(str::to_owned);
+    match chosen {
+        Some(name) if name == run_image.image => Ok(run_image),
+        Some(name) => Ok(AnalyzedRunImage {
+            reference: name.clone(),
+            image: name,
+            ..run_image
+        }),
+        None => Err(Error::new(
+            ErrorKind::Unauthorized,
+            format!("selected run image '{}' is not accessible", run_image.image),
+        )),
     }
 }

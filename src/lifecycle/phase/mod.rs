@@ -3,3 +3,4 @@
 pub mod analyze;
 pub mod detect;
 pub mod restore;
+pub mod run_image;

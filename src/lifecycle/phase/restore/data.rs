@@ -23,13 +23,22 @@ pub(super) struct CachedLayer {
 /// Lists a buildpack's layers directory for the log; no names where there is none.
 pub(super) fn read_dir(layers: &Dir, buildpack: &GroupElement, log: &Log) -> Result<Vec<OsString>> {
     let id = buildpack.escaped_id();
-    log.debug(format_args!("Reading buildpack directory: {}", layers.path().join(&id).display()));
-    let names = match layers.dir(OsStr::new(&id)).context(|| "reading buildpack layer directory")? {
+    log.debug(format_args!(
+        "Reading buildpack directory: {}",
+        layers.path().join(&id).display()
+    ));
+    let names = match layers
+        .dir(OsStr::new(&id))
+        .context(|| "reading buildpack layer directory")?
+    {
         Some(dir) => dir.names()?,
         None => Vec::new(),
     };
     for name in &names {
-        log.debug(format_args!("Reading buildpack directory item: {}", name.display()));
+        log.debug(format_args!(
+            "Reading buildpack directory item: {}",
+            name.display()
+        ));
     }
     Ok(names)
 }
@@ -50,7 +59,9 @@ pub(super) fn remove_stale(
     let record = cached.buildpack(&buildpack.id);
     let mut found = Vec::new();
     for name in layer_names(&dir, &names) {
-        let Some(layer) = record.and_then(|record| record.layer(name)).filter(|layer| layer.cache)
+        let Some(layer) = record
+            .and_then(|record| record.layer(name))
+            .filter(|layer| layer.cache)
         else {
             continue;
         };
@@ -59,12 +70,23 @@ pub(super) fn remove_stale(
         if sha == Some(&layer.sha) {
             log.info(format_args!("Restoring data for {identifier:?} from cache"));
             let path = dir.path().join(name);
-            found.push(CachedLayer { identifier, sha: layer.sha.clone(), path });
+            found.push(CachedLayer {
+                identifier,
+                sha: layer.sha.clone(),
+                path,
+            });
         } else {
             log.info(format_args!("Removing {identifier:?}, wrong sha"));
             let sha = sha.map_or("", String::as_str);
-            log.debug(format_args!("Layer sha: {sha:?}, cache sha: {:?}", layer.sha));
-            for file in [name.to_owned(), format!("{name}.sha"), format!("{name}.toml")] {
+            log.debug(format_args!(
+                "Layer sha: {sha:?}, cache sha: {:?}",
+                layer.sha
+            ));
+            for file in [
+                name.to_owned(),
+                format!("{name}.sha"),
+                format!("{name}.toml"),
+            ] {
                 dir.remove(OsStr::new(&file)).context(|| "removing layer")?;
             }
         }
@@ -92,12 +114,18 @@ fn layer_names<'a>(dir: &Dir, names: &'a [OsString]) -> BTreeSet<&'a str> {
 /// Brings a layer's data back. If the cache does not have it whole, only its metadata stays.
 pub(super) fn restore(layer: &CachedLayer, cache: Option<&dyn Cache>, log: &Log) -> Result<()> {
     let Some(cache) = cache else { return Ok(()) };
-    let CachedLayer { identifier, sha, path } = layer;
+    let CachedLayer {
+        identifier,
+        sha,
+        path,
+    } = layer;
     log.debug(format_args!("Retrieving data for {sha:?}"));
     match unpack(cache, sha, path.clone()) {
         Ok(()) => Ok(()),
         Err(error) if is_miss(&error) => {
-            log.warn(format_args!("Skipping restore for layer {identifier}: {error}"));
+            log.warn(format_args!(
+                "Skipping restore for layer {identifier}: {error}"
+            ));
             Ok(())
         }
         Err(error) => Err(error.in_context(format!("restoring layer {identifier}"))),
@@ -128,7 +156,9 @@ pub(super) fn unpack(cache: &dyn Cache, sha: &str, root: PathBuf) -> Result<()> 
 
 /// The contract's words if a tar is another one than recorded, which is why it may have been malformed as well.
 fn explain(cache: &dyn Cache, diff_id: DiffId, error: Error) -> Error {
-    let found = cache.open(&diff_id).and_then(|tar| Ok(DiffId::of_stream(tar)?));
+    let found = cache
+        .open(&diff_id)
+        .and_then(|tar| Ok(DiffId::of_stream(tar)?));
     match found {
         Ok(found) if found != diff_id => Error::new(
             ErrorKind::Corrupt,

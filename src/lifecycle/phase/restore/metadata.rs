@@ -49,10 +49,14 @@ pub(super) fn restore(
         for ((name, layer), origin) in from_image.chain(from_cache) {
             let identifier = identifier(buildpack, name);
             if !is_layer_name(name) {
-                log.warn(format_args!("Ignoring layer {identifier:?}: not a valid layer name"));
+                log.warn(format_args!(
+                    "Ignoring layer {identifier:?}: not a valid layer name"
+                ));
                 continue;
             }
-            log.info(format_args!("Restoring metadata for {identifier:?} from {origin}"));
+            log.info(format_args!(
+                "Restoring metadata for {identifier:?} from {origin}"
+            ));
             log.debug(format_args!("Writing layer metadata for {identifier:?}"));
             write(layers, buildpack, name, layer)
                 .context(|| format!("writing layer metadata for {identifier:?}"))?;
@@ -68,7 +72,10 @@ pub(super) fn identifier(buildpack: &GroupElement, name: &str) -> String {
 }
 
 fn entries(record: Option<&BuildpackRecord>) -> impl Iterator<Item = (&String, &LayerRecord)> {
-    record.and_then(|record| record.layers.as_ref()).into_iter().flatten()
+    record
+        .and_then(|record| record.layers.as_ref())
+        .into_iter()
+        .flatten()
 }
 
 /// Whether the app image's metadata of a layer is of use: a layer that later buildpacks need must be cached as well.
@@ -87,7 +94,9 @@ fn image_knows(
     } else {
         return true;
     };
-    log.debug(format_args!("Not restoring metadata for {identifier:?}, {reason}"));
+    log.debug(format_args!(
+        "Not restoring metadata for {identifier:?}, {reason}"
+    ));
     false
 }
 
@@ -99,7 +108,9 @@ fn cache_knows(identifier: &str, layer: &LayerRecord, elsewhere: bool, log: &Log
     } else {
         return true;
     };
-    log.debug(format_args!("Not restoring {identifier:?} from cache, {reason}"));
+    log.debug(format_args!(
+        "Not restoring {identifier:?} from cache, {reason}"
+    ));
     false
 }
 

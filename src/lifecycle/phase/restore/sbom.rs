@@ -48,9 +48,13 @@ fn distribute(files: &Dir, layers: &Dir, buildpacks: &[GroupElement]) -> Result<
     for buildpack in buildpacks {
         let id = buildpack.escaped_id();
         let id = OsStr::new(&id);
-        let (Some(from), Some(to)) = (existing_dir(files, id)?, layers.dir(id)?) else { continue };
+        let (Some(from), Some(to)) = (existing_dir(files, id)?, layers.dir(id)?) else {
+            continue;
+        };
         for layer in from.names()? {
-            let Some(dir) = existing_dir(&from, &layer)? else { continue };
+            let Some(dir) = existing_dir(&from, &layer)? else {
+                continue;
+            };
             for name in dir.names()? {
                 if is_sbom(&name) {
                     copy(&dir, &name, &to, &layer)?;
