@@ -9,6 +9,7 @@ use crate::platform::{Inputs, Program, privileges};
 use lifecycle_core::api::Feature;
 use lifecycle_core::data::analyzed::{Analyzed, AnalyzedRunImage};
 use lifecycle_core::data::group::Group;
+use lifecycle_core::data::run::RunImages;
 use lifecycle_core::error::{Error, ErrorKind, Result as CoreResult, ResultExt};
 use lifecycle_core::exit::{During, Failure, Phase};
 
@@ -107,8 +108,12 @@ fn update_images(
         ));
         stores::registry(inputs).context(|| format!("failed to pull builder image {image}"))?;
     }
+    let listed = match api.has(Feature::RestorerRunToml) {
+        true => documents::read_run(&inputs.run, log)?,
+        false => RunImages::default(),
+    };
     let run_image = match analyzed.run_image {
-        Some(run_image) => Some(update_run_image(run_image, group, inputs, log)?),
+        Some(run_image) => Some(update_run_image(run_image, &listed, group, inputs, log)?),
         None => None,
     };
     Ok(Analyzed {
@@ -119,15 +124,13 @@ fn update_images(
 
 fn update_run_image(
     run_image: AnalyzedRunImage,
+    listed: &RunImages,
     group: &Group,
     inputs: &Inputs,
     log: &Log,
 ) -> CoreResult<AnalyzedRunImage> {
     let api = inputs.platform_api;
-    let run_image = match api.has(Feature::RestorerRunToml) {
-        true => accessible_run_image(run_image, inputs, log)?,
-        false => run_image,
-    };
+    let run_image = accessible_run_image(run_image, listed, inputs)?;
     // Before 0.12 only the reference says which image it is.
     let name = Some(&run_image.image)
         .filter(|name| !name.is_empty())
@@ -171,11 +174,10 @@ fn update_run_image(
 /// does not list was chosen by an extension, and is not checked.
 fn accessible_run_image(
     run_image: AnalyzedRunImage,
+    listed: &RunImages,
     inputs: &Inputs,
-    log: &Log,
 ) -> CoreResult<AnalyzedRunImage> {
-    let images = documents::read_run(&inputs.run, log)?;
-    let Some(entry) = run_image::listed(&images, &run_image.image) else {
+    let Some(entry) = run_image::listed(listed, &run_image.image) else {
         return Ok(run_image);
     };
     if inputs.use_daemon || inputs.use_layout {
