@@ -5,6 +5,7 @@ use rustix::fs::{CWD, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::io;
+use std::ops::Deref;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -68,13 +69,13 @@ impl Beneath {
 }
 
 /// Visits paths below a root, keeping the last parent directory open: neighbours come one after the other.
-pub(super) struct Cursor<'r> {
-    root: &'r Beneath,
+pub(super) struct Cursor<R> {
+    root: R,
     parent: Option<(Vec<u8>, OwnedFd)>,
 }
 
-impl<'r> Cursor<'r> {
-    pub(super) fn new(root: &'r Beneath) -> Self {
+impl<R: Deref<Target = Beneath>> Cursor<R> {
+    pub(super) fn new(root: R) -> Self {
         Self { root, parent: None }
     }
 
@@ -97,6 +98,11 @@ impl<'r> Cursor<'r> {
             ),
         };
         Ok((self.parent.insert(open).1.as_fd(), name))
+    }
+
+    /// Keeps the open directory at `relative` as the last parent.
+    pub(super) fn enter(&mut self, relative: &[u8], directory: OwnedFd) {
+        self.parent = Some((relative.to_vec(), directory));
     }
 
     /// Opens the directory at `relative` for listing.

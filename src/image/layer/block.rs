@@ -6,6 +6,7 @@ use super::tar::Content;
 use lifecycle_core::error::{Error, Result, ResultExt};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
 use std::ffi::OsStr;
+use std::io::{self, Read};
 use std::ops::{Deref, DerefMut, Range};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -66,6 +67,18 @@ impl Block {
         rest
     }
 
+    /// Appends `length` bytes from a reader, which must fit, and returns their place.
+    pub(super) fn push_from(
+        &mut self,
+        mut from: impl Read,
+        length: usize,
+    ) -> io::Result<Range<usize>> {
+        let place = self.used..self.used + length.min(self.room());
+        from.read_exact(&mut self.data[place.clone()])?;
+        self.used = place.end;
+        Ok(place)
+    }
+
     /// Appends as much of the content from `offset` on as fits and returns the offset behind it.
     pub(super) fn push_file(&mut self, content: &Content<'_>, offset: u64) -> u64 {
         let length = usize::try_from(content.size - offset)
@@ -114,11 +127,16 @@ impl Block {
 }
 
 impl Hole {
-    fn fill(&self, path: &[u8], cursor: Option<&mut Cursor<'_>>, place: &mut [u8]) -> Result<()> {
+    fn fill(
+        &self,
+        path: &[u8],
+        cursor: Option<&mut Cursor<&Beneath>>,
+        place: &mut [u8],
+    ) -> Result<()> {
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file: OwnedFd = match cursor {
             Some(cursor) => cursor.read(path)?,
-            None => rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(io)?,
+            None => rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(os)?,
         };
         let mut done = 0;
         while done < place.len() {
@@ -127,11 +145,11 @@ impl Hole {
                 Ok(0) => break,
                 Ok(read) => done += read,
                 Err(rustix::io::Errno::INTR) => {}
-                Err(error) => return Err(io(error).into()),
+                Err(error) => return Err(os(error).into()),
             }
         }
         // After the read, so that it also notices what changed meanwhile.
-        let stat = rustix::fs::fstat(&file).map_err(io)?;
+        let stat = rustix::fs::fstat(&file).map_err(os)?;
         let same = FileType::from_raw_mode(stat.st_mode).is_file()
             && stat.st_ino == self.inode
             && u64::try_from(stat.st_size) == Ok(self.size);
@@ -142,7 +160,7 @@ impl Hole {
     }
 }
 
-fn io(error: rustix::io::Errno) -> std::io::Error {
+fn os(error: rustix::io::Errno) -> io::Error {
     error.into()
 }
 

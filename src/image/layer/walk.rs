@@ -69,7 +69,7 @@ pub(super) fn walk(
 /// Visits what `relative` names and returns whether it is a directory.
 pub(super) fn visit_one(
     root: &Beneath,
-    cursor: &mut Cursor<'_>,
+    cursor: &mut Cursor<&Beneath>,
     relative: &[u8],
     visit: &mut dyn FnMut(Visit<'_>) -> Result<()>,
 ) -> Result<bool> {
@@ -98,7 +98,12 @@ struct Listing {
 }
 
 impl Listing {
-    fn read(root: &Beneath, cursor: &mut Cursor<'_>, path: &[u8], order: Order) -> Result<Self> {
+    fn read(
+        root: &Beneath,
+        cursor: &mut Cursor<&Beneath>,
+        path: &[u8],
+        order: Order,
+    ) -> Result<Self> {
         let opening = || format!("open {}", root.full_path(path).display());
         let handle = cursor.list(path).context(opening)?;
         let mut listing = Self {

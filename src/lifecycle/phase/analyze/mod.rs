@@ -9,7 +9,7 @@ use lifecycle_core::data::analyzed::{Analyzed, AnalyzedRunImage};
 use lifecycle_core::data::label::LayersMetadata;
 use lifecycle_core::error::{ErrorKind, Result, ResultExt};
 use lifecycle_image::image::Image;
-use lifecycle_image::layer::{extract, open_stored};
+use lifecycle_image::layer::{Workers, extract, open_stored};
 use lifecycle_image::oci::DiffId;
 use lifecycle_image::store::{ImageStore, Opened};
 use std::path::Path;
@@ -175,10 +175,13 @@ fn previous(
 fn restore_sbom(image: &Image, sha: &str, layers_dir: &Path) -> Result<()> {
     let diff_id = DiffId::parse(sha)?;
     let layer = image.layer(&diff_id)?;
+    let root = layers_dir.join("sbom").join("launch");
     extract::extract(
         open_stored(layer)?,
         diff_id,
-        &[layers_dir.join("sbom").join("launch")],
+        layers_dir,
+        &root,
+        &Workers::for_machine(),
     )
 }
 

@@ -7,11 +7,11 @@ use lifecycle_core::data::group::GroupElement;
 use lifecycle_core::data::label::CacheMetadata;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use lifecycle_image::cache::Cache;
-use lifecycle_image::layer::extract;
+use lifecycle_image::layer::{Workers, extract};
 use lifecycle_image::oci::DiffId;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A cached layer that is to be restored.
 pub(super) struct CachedLayer {
@@ -112,7 +112,13 @@ fn layer_names<'a>(dir: &Dir, names: &'a [OsString]) -> BTreeSet<&'a str> {
 }
 
 /// Brings a layer's data back. If the cache does not have it whole, only its metadata stays.
-pub(super) fn restore(layer: &CachedLayer, cache: Option<&dyn Cache>, log: &Log) -> Result<()> {
+pub(super) fn restore(
+    layer: &CachedLayer,
+    layers: &Dir,
+    cache: Option<&dyn Cache>,
+    workers: &Workers,
+    log: &Log,
+) -> Result<()> {
     let Some(cache) = cache else { return Ok(()) };
     let CachedLayer {
         identifier,
@@ -120,7 +126,7 @@ pub(super) fn restore(layer: &CachedLayer, cache: Option<&dyn Cache>, log: &Log)
         path,
     } = layer;
     log.debug(format_args!("Retrieving data for {sha:?}"));
-    match unpack(cache, sha, path.clone()) {
+    match unpack(cache, sha, layers, path, workers) {
         Ok(()) => Ok(()),
         Err(error) if is_miss(&error) => {
             log.warn(format_args!(
@@ -142,28 +148,19 @@ pub(super) fn is_miss(error: &Error) -> bool {
 ///
 /// # Errors
 /// Kind `NotFound` or `Corrupt`: the cache does not have the layer whole. Any other kind: it cannot be unpacked.
-pub(super) fn unpack(cache: &dyn Cache, sha: &str, root: PathBuf) -> Result<()> {
+pub(super) fn unpack(
+    cache: &dyn Cache,
+    sha: &str,
+    layers: &Dir,
+    root: &Path,
+    workers: &Workers,
+) -> Result<()> {
     let diff_id = DiffId::parse(sha)?;
-    match extract::extract(cache.open(&diff_id)?, diff_id, &[root]) {
+    match extract::extract(cache.open(&diff_id)?, diff_id, layers.path(), root, workers) {
         Err(error) if error.kind() == ErrorKind::Corrupt => {
-            let error = explain(cache, diff_id, error);
             cache.discard(&diff_id);
             Err(error)
         }
         result => result,
-    }
-}
-
-/// The contract's words if a tar is another one than recorded, which is why it may have been malformed as well.
-fn explain(cache: &dyn Cache, diff_id: DiffId, error: Error) -> Error {
-    let found = cache
-        .open(&diff_id)
-        .and_then(|tar| Ok(DiffId::of_stream(tar)?));
-    match found {
-        Ok(found) if found != diff_id => Error::new(
-            ErrorKind::Corrupt,
-            format!("expected layer contents to have SHA '{diff_id}'; found '{found}'"),
-        ),
-        _ => error,
     }
 }

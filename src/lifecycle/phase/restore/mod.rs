@@ -14,6 +14,7 @@ use lifecycle_core::data::group::GroupElement;
 use lifecycle_core::data::label::{CacheMetadata, LayersMetadata};
 use lifecycle_core::error::{Result, ResultExt};
 use lifecycle_image::cache::Cache;
+use lifecycle_image::layer::Workers;
 use rayon::prelude::*;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -76,9 +77,12 @@ pub fn restore(
     if let Decisions::Layers { sbom: true, .. } = decisions {
         jobs.push(Job::Sbom);
     }
+    let workers = Workers::for_machine();
     let run = |job: &Job| match job {
-        Job::Layer(layer) => data::restore(layer, sources.cache, log),
-        Job::Sbom => sbom::restore(&layers, buildpacks, sources.cache, &cached.sbom, log),
+        Job::Layer(layer) => data::restore(layer, &layers, sources.cache, &workers, log),
+        Job::Sbom => {
+            sbom::restore(&layers, buildpacks, sources.cache, &cached.sbom, &workers, log)
+        }
     };
     // Every job ends before the first failure, in the order of the group, is reported.
     let results: Vec<_> = jobs.par_iter().map(run).collect();

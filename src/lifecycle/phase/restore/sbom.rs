@@ -8,6 +8,7 @@ use lifecycle_core::data::group::GroupElement;
 use lifecycle_core::error::{Result, ResultExt};
 use lifecycle_core::file;
 use lifecycle_image::cache::Cache;
+use lifecycle_image::layer::Workers;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Permissions};
 use std::os::unix::ffi::OsStrExt;
@@ -19,12 +20,14 @@ pub(super) fn restore(
     buildpacks: &[GroupElement],
     cache: Option<&dyn Cache>,
     sha: &str,
+    workers: &Workers,
     log: &Log,
 ) -> Result<()> {
     if let Some(cache) = cache.filter(|_| !sha.is_empty()) {
         log.info("Restoring data for SBOM from cache");
         log.debug(format_args!("Retrieving SBOM layer data for {sha:?}"));
-        match unpack(cache, sha, layers.path().join("sbom").join("cache")) {
+        let root = layers.path().join("sbom").join("cache");
+        match unpack(cache, sha, layers, &root, workers) {
             Err(error) if is_miss(&error) => {
                 log.warn(format_args!("Skipping restore for SBOM layer: {error}"));
             }

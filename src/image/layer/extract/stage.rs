@@ -1,0 +1,337 @@
+//! The fresh directory in which a layer is unpacked. The reading thread makes directories and links; workers make
+//! files, a block's worth at a time.
+
+use super::corrupt;
+use crate::layer::Workers;
+use crate::layer::beneath::{Beneath, Cursor};
+use crate::layer::block::{BLOCK_SIZE, Pooled};
+use lifecycle_core::error::{Error, Result, ResultExt};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::ops::Range;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use tempfile::TempDir;
+
+/// What an entry may set: no setuid, and setgid only where directories hand it down.
+const FILE_MODE: u32 = 0o1777;
+const DIRECTORY_MODE: u32 = 0o3777;
+/// What a directory's owner needs to fill it.
+const FILLABLE: u32 = 0o700;
+/// The mode of directories for which the tar has no entry.
+const UNLISTED: u32 = 0o755;
+
+/// A layer that is being unpacked. Removed with all it holds when it drops.
+pub(super) struct Stage<'w> {
+    workers: &'w Workers,
+    pub(super) base: Beneath,
+    pub(super) root: Arc<Beneath>,
+    pub(super) cursor: Cursor<Arc<Beneath>>,
+    batch: Option<Batch>,
+    in_flight: usize,
+    done: mpsc::Receiver<Result<()>>,
+    sender: mpsc::Sender<Result<()>>,
+    /// Modes of directories above the root.
+    pub(super) above: BTreeMap<PathBuf, u32>,
+    /// Modes of directories that could not be filled if they had them already.
+    pub(super) late_modes: Vec<(PathBuf, u32)>,
+    /// Dropped last: nothing writes into it any more then.
+    _directory: TempDir,
+}
+
+impl<'w> Stage<'w> {
+    pub(super) fn create(base: &Path, workers: &'w Workers) -> Result<Self> {
+        let making = || format!("make a directory in {}", base.display());
+        let directory = tempfile::Builder::new()
+            .prefix(".restore-")
+            .tempdir_in(base)
+            .context(making)?;
+        let root = Arc::new(Beneath::open(directory.path()).context(making)?);
+        let (sender, done) = mpsc::channel();
+        Ok(Self {
+            workers,
+            base: Beneath::open(base).context(making)?,
+            cursor: Cursor::new(Arc::clone(&root)),
+            root,
+            batch: None,
+            in_flight: 0,
+            done,
+            sender,
+            above: BTreeMap::new(),
+            late_modes: Vec::new(),
+            _directory: directory,
+        })
+    }
+
+    pub(super) fn note_above(&mut self, path: PathBuf, mode: u32) {
+        self.above.insert(path, mode & DIRECTORY_MODE);
+    }
+
+    pub(super) fn directory(&mut self, path: &Path, mode: u32) -> Result<()> {
+        let (parent, name) = self.parent(path)?;
+        match rustix::fs::mkdirat(parent, name, FILLABLE.into()) {
+            Ok(()) | Err(Errno::EXIST) => {}
+            Err(error) => return Err(os(error)),
+        }
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = match rustix::fs::openat(parent, name, flags, Mode::empty()) {
+            Err(Errno::NOTDIR | Errno::LOOP) => return Err(twice()),
+            result => result.map_err(os)?,
+        };
+        let mode = mode & DIRECTORY_MODE;
+        if mode & FILLABLE == FILLABLE {
+            rustix::fs::fchmod(&directory, mode.into()).map_err(os)?;
+        } else {
+            self.late_modes.push((path.to_owned(), mode));
+        }
+        self.cursor.enter(path.as_os_str().as_bytes(), directory);
+        Ok(())
+    }
+
+    pub(super) fn symlink(&mut self, path: &Path, target: &[u8]) -> Result<()> {
+        let (parent, name) = self.parent(path)?;
+        rustix::fs::symlinkat(target, parent, name).map_err(made)
+    }
+
+    pub(super) fn hard_link(&mut self, path: &Path, target: &Path) -> Result<()> {
+        self.flush()?;
+        let root = Arc::clone(&self.root);
+        let mut targets = Cursor::new(&*root);
+        let missing = |_| corrupt("it links to what is no earlier file of its layer");
+        let (from, old) = targets
+            .parent(target.as_os_str().as_bytes())
+            .map_err(missing)?;
+        let stat = rustix::fs::statat(from, old, AtFlags::SYMLINK_NOFOLLOW)
+            .map_err(|e| missing(e.into()))?;
+        if !FileType::from_raw_mode(stat.st_mode).is_file() {
+            return Err(corrupt("it links to something else than a file"));
+        }
+        let (to, new) = self.parent(path)?;
+        rustix::fs::linkat(from, old, to, new, AtFlags::empty()).map_err(made)
+    }
+
+    pub(super) fn file(
+        &mut self,
+        path: &Path,
+        mode: u32,
+        size: u64,
+        mut content: impl Read,
+    ) -> Result<()> {
+        let (parent, name) = self.parent(path)?;
+        let mode = mode & FILE_MODE;
+        match usize::try_from(size) {
+            Ok(size) if size <= BLOCK_SIZE => {
+                let batch = self.batch(size)?;
+                let start = batch.paths.len();
+                batch.paths.extend_from_slice(path.as_os_str().as_bytes());
+                let path = start..batch.paths.len();
+                batch.add(content, size, Target::New { path, mode })
+            }
+            _ => {
+                let file = Arc::new(create(parent, name, mode)?);
+                let mut offset = 0;
+                while offset < size {
+                    let batch = self.batch(1)?;
+                    let room = batch.block.room();
+                    let length = usize::try_from(size - offset).unwrap_or(room).min(room);
+                    batch.add(
+                        &mut content,
+                        length,
+                        Target::At {
+                            file: Arc::clone(&file),
+                            offset,
+                        },
+                    )?;
+                    offset += length as u64;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Waits until every file is written.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        self.submit();
+        while self.in_flight > 0 {
+            self.wait()?;
+        }
+        Ok(())
+    }
+
+    /// The open parent directory of a path, made if the tar had no entry for it, and its last component.
+    fn parent<'p>(&mut self, path: &'p Path) -> Result<(BorrowedFd<'_>, &'p [u8])> {
+        let bytes = path.as_os_str().as_bytes();
+        let missing =
+            matches!(self.cursor.parent(bytes), Err(e) if e.kind() == io::ErrorKind::NotFound);
+        if let Some(parent) = path.parent().filter(|_| missing) {
+            self.directory(parent, UNLISTED)?;
+        }
+        self.cursor.parent(bytes).map_err(|error| {
+            match error.raw_os_error().map(Errno::from_raw_os_error) {
+                Some(Errno::NOTDIR | Errno::LOOP) => {
+                    corrupt("it lies below something else than a directory")
+                }
+                _ => error.into(),
+            }
+        })
+    }
+
+    /// A batch with room for `size` bytes.
+    fn batch(&mut self, size: usize) -> Result<&mut Batch> {
+        if self
+            .batch
+            .as_ref()
+            .is_some_and(|batch| batch.block.room() < size.max(1))
+        {
+            self.submit();
+        }
+        let batch = match self.batch.take() {
+            Some(batch) => batch,
+            None => Batch {
+                block: self.take_block()?,
+                paths: Vec::new(),
+                pieces: Vec::new(),
+            },
+        };
+        Ok(self.batch.insert(batch))
+    }
+
+    /// Waits only for own blocks, or while it has none: layers can't block each other.
+    fn take_block(&mut self) -> Result<Pooled> {
+        loop {
+            if let Some(block) = self.workers.pool().try_take() {
+                return Ok(block);
+            }
+            if self.in_flight == 0 {
+                return Ok(self.workers.pool().take());
+            }
+            self.wait()?;
+        }
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        let result = self.done.recv().map_err(Error::other)?;
+        self.in_flight -= 1;
+        result
+    }
+
+    fn submit(&mut self) {
+        let Some(batch) = self.batch.take() else {
+            return;
+        };
+        let (root, sender) = (Arc::clone(&self.root), self.sender.clone());
+        self.in_flight += 1;
+        self.workers.run(Box::new(move |_| {
+            let result = batch.write(&root);
+            drop(batch);
+            // Whoever drops a stage waits for its blocks first, so that there is a receiver.
+            let _ = sender.send(result);
+        }));
+    }
+}
+
+impl Drop for Stage<'_> {
+    fn drop(&mut self) {
+        while self.in_flight > 0 {
+            // A failure was reported, or another one was before.
+            let _ = self.wait();
+        }
+    }
+}
+
+/// File contents in a block, and where they go.
+struct Batch {
+    block: Pooled,
+    paths: Vec<u8>,
+    pieces: Vec<Piece>,
+}
+
+struct Piece {
+    place: Range<usize>,
+    target: Target,
+}
+
+enum Target {
+    /// All of a file that is still to be made; the path is a range of the batch's paths.
+    New { path: Range<usize>, mode: u32 },
+    /// A part of a large file.
+    At { file: Arc<OwnedFd>, offset: u64 },
+}
+
+impl Batch {
+    fn add(&mut self, content: impl Read, length: usize, target: Target) -> Result<()> {
+        let place = self
+            .block
+            .push_from(content, length)
+            .map_err(super::malformed)?;
+        self.pieces.push(Piece { place, target });
+        Ok(())
+    }
+
+    fn write(&self, root: &Beneath) -> Result<()> {
+        let mut cursor = Cursor::new(root);
+        for piece in &self.pieces {
+            let content = &self.block.bytes()[piece.place.clone()];
+            match &piece.target {
+                Target::New { path, mode } => {
+                    let path = &self.paths[path.clone()];
+                    write_new(&mut cursor, path, *mode, content)
+                        .context(|| format!("write {}", root.full_path(path).display()))?;
+                }
+                Target::At { file, offset } => {
+                    write_at(file, content, *offset).context(|| "write file")?
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn write_new(cursor: &mut Cursor<&Beneath>, path: &[u8], mode: u32, content: &[u8]) -> Result<()> {
+    let (parent, name) = cursor.parent(path)?;
+    write_at(&create(parent, name, mode)?, content, 0)
+}
+
+fn create(parent: BorrowedFd<'_>, name: &[u8], mode: u32) -> Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(parent, name, flags, FILLABLE.into()).map_err(made)?;
+    // The umask has no say in it.
+    rustix::fs::fchmod(&file, mode.into()).map_err(os)?;
+    Ok(file)
+}
+
+fn write_at(file: impl AsFd, mut content: &[u8], mut offset: u64) -> Result<()> {
+    while !content.is_empty() {
+        match rustix::io::pwrite(&file, content, offset) {
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
+            Ok(written) => {
+                content = content.get(written..).unwrap_or_default();
+                offset += written as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(os(error)),
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn os(error: Errno) -> Error {
+    io::Error::from(error).into()
+}
+
+/// The error of making something that must not exist yet.
+fn made(error: Errno) -> Error {
+    if error == Errno::EXIST {
+        twice()
+    } else {
+        os(error)
+    }
+}
+
+fn twice() -> Error {
+    corrupt("the layer has it twice")
+}

@@ -1,0 +1,96 @@
+//! The bytes of a tar on their way to the reader of entries: hashed, and bounded where the reader keeps them.
+
+use crate::oci::DiffId;
+use lifecycle_core::error::{Result, ResultExt};
+use sha2::{Digest as _, Sha256};
+use std::cell::RefCell;
+use std::io::{self, Read};
+
+const BUFFER: usize = 64 << 10;
+
+/// A tar that is being read; both the reader of entries and its user hold it.
+pub(super) struct Stream<R>(RefCell<State<R>>);
+
+struct State<R> {
+    inner: R,
+    buffer: Vec<u8>,
+    position: usize,
+    hash: Sha256,
+    /// How much may be read until the next [`Stream::limit`].
+    limit: u64,
+    failure: Option<io::Error>,
+}
+
+impl<R: Read> Stream<R> {
+    pub(super) fn new(inner: R) -> Self {
+        let buffer = Vec::with_capacity(BUFFER);
+        let (hash, limit) = (Sha256::new(), u64::MAX);
+        Self(RefCell::new(State {
+            inner,
+            buffer,
+            position: 0,
+            hash,
+            limit,
+            failure: None,
+        }))
+    }
+
+    /// Fails reads after `bytes` more.
+    pub(super) fn limit(&self, bytes: u64) {
+        self.0.borrow_mut().limit = bytes;
+    }
+
+    /// The error with which the underlying reader failed, if it did: then the tar is not to blame.
+    pub(super) fn failure(&self) -> Option<io::Error> {
+        self.0.borrow_mut().failure.take()
+    }
+
+    /// Reads to the end and returns the digest of everything.
+    ///
+    /// # Errors
+    /// The underlying reader fails.
+    pub(super) fn finish(self) -> Result<DiffId> {
+        let mut state = self.0.into_inner();
+        while state.fill().context(|| "read layer")? > 0 {}
+        Ok(DiffId::from_bytes(state.hash.finalize().into()))
+    }
+}
+
+impl<R: Read> State<R> {
+    /// Replaces the buffer's content by the next bytes and returns how many they are.
+    fn fill(&mut self) -> io::Result<usize> {
+        self.position = 0;
+        self.buffer.clear();
+        (&mut self.inner)
+            .take(BUFFER as u64)
+            .read_to_end(&mut self.buffer)?;
+        self.hash.update(&self.buffer);
+        Ok(self.buffer.len())
+    }
+}
+
+impl<R: Read> Read for &Stream<R> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        let mut state = self.0.borrow_mut();
+        if state.position == state.buffer.len()
+            && let Err(error) = state.fill()
+        {
+            let kind = error.kind();
+            state.failure = Some(error);
+            return Err(kind.into());
+        }
+        let State {
+            buffer,
+            position,
+            limit,
+            ..
+        } = &mut *state;
+        let length = into.len().min(buffer.len() - *position);
+        *limit = limit
+            .checked_sub(length as u64)
+            .ok_or_else(|| io::Error::other("headers are too long"))?;
+        into[..length].copy_from_slice(&buffer[*position..*position + length]);
+        *position += length;
+        Ok(length)
+    }
+}
