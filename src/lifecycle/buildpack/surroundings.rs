@@ -5,7 +5,7 @@ use lifecycle_core::error::{Error, Result};
 use std::path::PathBuf;
 use std::sync::OnceLock;
 
-/// What `bin/detect` and `bin/generate` of every module find around them (FACTS 6.4, 7.2).
+/// What the programs of every module find around them (FACTS 6.4, 7.2).
 #[derive(Debug)]
 pub struct Surroundings {
     /// `<app>`, their working directory.
@@ -16,8 +16,9 @@ pub struct Surroundings {
     pub temp_dir: PathBuf,
     /// The execution environment; empty if there is none.
     pub exec_env: String,
+    /// What every module may see of the lifecycle's own environment.
+    pub inherited: Env,
     build_config_dir: PathBuf,
-    inherited: Env,
     with_user_env: OnceLock<Result<Env>>,
     without_user_env: OnceLock<Result<Env>>,
 }
@@ -51,10 +52,21 @@ impl Surroundings {
         env.as_ref().cloned().map_err(Error::other)
     }
 
+    /// Like [`Surroundings::env`], on top of `base`: what the module before it left of a build's environment.
+    ///
+    /// # Errors
+    /// As for [`Surroundings::env`].
+    pub fn env_on(&self, base: &Env, module: &Module) -> Result<Env> {
+        self.with_overrides(base.clone(), !module.descriptor.clear_env)
+    }
+
     fn read_env(&self, user: bool) -> Result<Env> {
-        let mut env = self.inherited.clone();
+        self.with_overrides(self.inherited.clone(), user)
+    }
+
+    fn with_overrides(&self, mut env: Env, user: bool) -> Result<Env> {
         if user {
-            env.apply_platform_dir(&self.platform_dir)?;
+            env.apply_platform_dir(&self.platform_dir.join("env"))?;
         }
         env.apply_env_dir(&self.build_config_dir.join("env"), DefaultAction::Default)?;
         Ok(env)
@@ -64,7 +76,7 @@ impl Surroundings {
 #[cfg(test)]
 impl Surroundings {
     /// Surroundings with `app`, `platform` and `tmp` below `root`, and this environment.
-    pub(super) fn for_test(root: &std::path::Path, env: &[(&str, &str)]) -> Self {
+    pub(crate) fn for_test(root: &std::path::Path, env: &[(&str, &str)]) -> Self {
         Self {
             app_dir: root.join("app"),
             platform_dir: root.join("platform"),

@@ -5,8 +5,11 @@ use lifecycle_core::error::ErrorKind;
 use lifecycle_core::file::{self, DOCUMENT_LIMIT};
 use std::path::Path;
 
+/// Where the build environment says what distribution it is.
+pub const OS_RELEASE: &str = "/etc/os-release";
+
 /// What is known about the run image, completed from the build environment where its labels name no distribution
-/// (FACTS 6.3; PLAT-FMT-ANALYZED-009). `os_release` is `/etc/os-release`.
+/// (FACTS 6.3; PLAT-FMT-ANALYZED-009). `os_release` is [`OS_RELEASE`].
 #[must_use]
 pub fn complete_target(target: Target, os_release: &Path, log: &Log) -> Target {
     if target.distro.is_some() {

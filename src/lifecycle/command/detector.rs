@@ -1,9 +1,10 @@
 //! Detector: chooses the buildpack group, and lets its extensions generate Dockerfiles.
 
 use super::{Command, documents};
-use crate::buildpack::{self, Detection, Module, Store, Surroundings};
+use crate::buildpack::{self, Detection, Module, OS_RELEASE, Store, Surroundings};
 use crate::log::Log;
 use crate::phase::detect::{self, Decisions, Modules};
+use crate::phase::generate::{self, Job, Layout};
 use crate::platform::{Experimental, ExperimentalMode, Inputs, Program, privileges};
 use lifecycle_core::api::Feature;
 use lifecycle_core::data::ModuleKind;
@@ -37,8 +38,11 @@ impl Command for Detector {
             let mode = ExperimentalMode::from_env(&inputs.process_env);
             mode.guard(Experimental::Dockerfiles, log)?;
         }
-        let (_group, _plan) = detect(inputs, &detection, log)?;
-        Ok(())
+        let (group, plan) = detect(inputs, &detection, log)?;
+        if group.extensions.is_empty() {
+            return Ok(());
+        }
+        generate(inputs, &detection.store, &group, plan, log)
     }
 }
 
@@ -108,6 +112,45 @@ fn read(inputs: &Inputs, log: &Log) -> Result<Preparation> {
     })
 }
 
+/// Lets the group's extensions generate, and writes analyzed.toml and plan.toml anew.
+fn generate(
+    inputs: &Inputs,
+    store: &Store,
+    group: &Group,
+    plan: Plan,
+    log: &Log,
+) -> Result<(), Failure> {
+    let read = || -> Result<_> {
+        let run_images = documents::read_run(&inputs.run, log)?;
+        // Read anew, as the reference does: an absent file is warned of twice.
+        let analyzed = documents::read_analyzed(&inputs.analyzed, log)?;
+        Ok((run_images, analyzed))
+    };
+    let (run_images, analyzed) = read().context(|| "failed to initialize generator")?;
+    let layout = match inputs.platform_api.has(Feature::GeneratedContexts) {
+        true => Layout::ByExtension,
+        false => Layout::ByKind,
+    };
+    let job = Job {
+        extensions: &group.extensions,
+        plan,
+        analyzed,
+        run_images: &run_images,
+        store,
+        surroundings: &Surroundings::new(inputs),
+        generated_dir: &inputs.generated_dir,
+        layout,
+        compares_names: inputs.platform_api.has(Feature::Targets),
+    };
+    // The words are the reference's.
+    let (analyzed, plan) = generate::generate(job, log)
+        .context(|| "failed to build")
+        .during(Phase::Generate)?;
+    documents::write_analyzed(&inputs.analyzed, &analyzed, log)?;
+    documents::write_plan(&inputs.plan, &plan)?;
+    Ok(())
+}
+
 /// The modules on disk.
 struct BuildEnvironment<'a> {
     store: &'a Store,
@@ -134,9 +177,5 @@ impl Modules for BuildEnvironment<'_> {
 fn target(analyzed: &Analyzed, log: &Log) -> Target {
     let run_image = analyzed.run_image.as_ref();
     let target = run_image.and_then(|image| image.target.clone());
-    buildpack::complete_target(
-        target.unwrap_or_default(),
-        Path::new("/etc/os-release"),
-        log,
-    )
+    buildpack::complete_target(target.unwrap_or_default(), Path::new(OS_RELEASE), log)
 }

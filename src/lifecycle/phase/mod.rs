@@ -2,5 +2,6 @@
 
 pub mod analyze;
 pub mod detect;
+pub mod generate;
 pub mod restore;
 pub mod run_image;

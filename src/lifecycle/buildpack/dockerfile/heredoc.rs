@@ -1,0 +1,208 @@
+//! Here-documents anywhere in an instruction. The parser knows them at the beginning of `RUN`, `COPY` and `ADD` only, but
+//! `RUN cat <<EOF > /etc/x` is as common.
+
+use lifecycle_core::error::{Error, Result};
+
+/// The Dockerfile with here-documents made plain: empty lines for what they say, `__` for what announces them. Lines keep
+/// their numbers.
+///
+/// # Errors
+/// A here-document does not end.
+pub(super) fn blank(text: &str) -> Result<String> {
+    let mut lines = text.split_inclusive('\n');
+    let mut blanked = String::with_capacity(text.len());
+    let escape = escape(text);
+    while let Some(first) = lines.next() {
+        let mut words = Words::new(first, escape);
+        blanked.push_str(&words.blank(first));
+        let mut open = !is_comment(first) && continues(first, escape);
+        while open && let Some(line) = lines.next() {
+            let passed_over = is_comment(line) || line.trim().is_empty();
+            match passed_over {
+                true => blanked.push_str(line),
+                false => blanked.push_str(&words.blank(line)),
+            }
+            open = passed_over || continues(line, escape);
+        }
+        for document in words.documents {
+            loop {
+                let line = lines.next().ok_or_else(|| {
+                    let delimiter = &document.delimiter;
+                    Error::other(format!("here-document {delimiter} does not end"))
+                })?;
+                blanked.push('\n');
+                if document.ends_with(line) {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(blanked)
+}
+
+/// A here-document that an instruction announces.
+struct HereDocument {
+    delimiter: String,
+    strips_tabs: bool,
+}
+
+impl HereDocument {
+    /// `<<NAME`, `<<-NAME`, with the number of a file descriptor in front or not, the name in quotes or not.
+    fn announced_by(word: &str) -> Option<Self> {
+        let digits_off = word.trim_start_matches(|c: char| c.is_ascii_digit());
+        let name = digits_off.strip_prefix("<<")?;
+        let (name, strips_tabs) = match name.strip_prefix('-') {
+            Some(name) => (name, true),
+            None => (name, false),
+        };
+        let delimiter = name.replace(['"', '\''], "");
+        let is_name = !delimiter.is_empty() && !delimiter.contains('<');
+        is_name.then_some(Self {
+            delimiter,
+            strips_tabs,
+        })
+    }
+
+    fn ends_with(&self, line: &str) -> bool {
+        let line = line.trim_end_matches(['\n', '\r']);
+        let line = match self.strips_tabs {
+            true => line.trim_start_matches('\t'),
+            false => line,
+        };
+        line == self.delimiter
+    }
+}
+
+/// Goes through the words of one instruction, line by line.
+struct Words {
+    /// Whether the instruction may have here-documents at all.
+    knows_documents: bool,
+    escape: char,
+    quote: Option<char>,
+    documents: Vec<HereDocument>,
+}
+
+impl Words {
+    fn new(first: &str, escape: char) -> Self {
+        let keyword = first.split_whitespace().next().unwrap_or_default();
+        let knows_documents = ["ADD", "COPY", "RUN"]
+            .iter()
+            .any(|known| keyword.eq_ignore_ascii_case(known));
+        Self {
+            knows_documents,
+            escape,
+            quote: None,
+            documents: Vec::new(),
+        }
+    }
+
+    /// The line without the operators of here-documents, which are noted.
+    fn blank(&mut self, line: &str) -> String {
+        if !self.knows_documents {
+            return line.to_owned();
+        }
+        let mut blanked = String::with_capacity(line.len());
+        let mut rest = line;
+        let mut at_start = true;
+        while let Some(c) = rest.chars().next() {
+            let word = rest.split_whitespace().next().unwrap_or_default();
+            let plain = at_start && self.quote.is_none() && !c.is_whitespace();
+            if plain && let Some(document) = HereDocument::announced_by(word) {
+                self.documents.push(document);
+                blanked.push_str(&word.replacen("<<", "__", 1));
+                rest = rest.strip_prefix(word).unwrap_or_default();
+                at_start = false;
+                continue;
+            }
+            let mut taken = c.len_utf8();
+            match self.quote {
+                Some(quote) if c == quote => self.quote = None,
+                None if c == '"' || c == '\'' => self.quote = Some(c),
+                quote if c == self.escape && quote != Some('\'') => {
+                    taken += rest.chars().nth(1).map_or(0, char::len_utf8);
+                }
+                _ => {}
+            }
+            at_start = c.is_whitespace();
+            let (done, tail) = rest.split_at(taken);
+            blanked.push_str(done);
+            rest = tail;
+        }
+        blanked
+    }
+}
+
+/// The escape character: a backslash unless a directive at the top says otherwise.
+fn escape(text: &str) -> char {
+    let directives = text.lines().map_while(|line| line.strip_prefix('#'));
+    let mut pairs = directives.filter_map(|line| line.split_once('='));
+    let found = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("escape"));
+    match found {
+        Some((_, value)) if value.trim() == "`" => '`',
+        _ => '\\',
+    }
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with('#')
+}
+
+fn continues(line: &str, escape: char) -> bool {
+    line.trim_end().ends_with(escape)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: &str) {
+        let found = blank(text).unwrap_or_else(|error| error.to_string());
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn here_documents_become_empty_lines() {
+        check(
+            "FROM a\nRUN cat <<EOF | sh\nCMD\nEOF\nRUN b\n",
+            "FROM a\nRUN cat __EOF | sh\n\n\nRUN b\n",
+        );
+        check(
+            "run <<'A' 3<<-\"B\" x\n1\nA\n2\n\tB\nz",
+            "run __'A' 3__-\"B\" x\n\n\n\n\nz",
+        );
+        check(
+            "RUN a \\\n# <<C\n\n  <<EOF\nx\nEOF",
+            "RUN a \\\n# <<C\n\n  __EOF\n\n\n",
+        );
+        check("COPY <<EOF /x\nEOF\n", "COPY __EOF /x\n\n");
+        check(
+            "# escape=`\nRUN a `\n <<E\nE\n",
+            "# escape=`\nRUN a `\n __E\n\n",
+        );
+    }
+
+    #[test]
+    fn what_only_looks_like_one_stays() {
+        for text in [
+            "RUN a<<EOF\n",
+            "RUN echo '<<EOF' \" <<EOF\"\n",
+            "RUN a <<<b\n",
+            "RUN a << b\n",
+            "ENV a <<EOF\n",
+            "# RUN <<EOF\n",
+            "RUN \\<<EOF\n",
+            "RUN 'a\\' b\n",
+            "RUN \"a\\\" <<E\"\n",
+            "",
+            "RUN $((1 << 2))\r\nRUN x",
+        ] {
+            check(text, text);
+        }
+    }
+
+    #[test]
+    fn a_document_without_end_is_an_error() {
+        check("RUN <<EOF\nx\n", "here-document EOF does not end");
+        check("RUN <<EOF\n EOF\n", "here-document EOF does not end");
+    }
+}
