@@ -56,11 +56,14 @@ pub trait CacheUpdate: Send + Sync {
     /// The layer cannot be stored; others are not affected.
     fn add(&mut self, diff_id: &DiffId, layer: CachedLayer) -> Result<()>;
 
-    /// Takes a layer over from the old cache, without reading it; `false` if it is not there.
+    /// Whether the old cache holds the layer.
+    fn holds(&self, diff_id: &DiffId) -> bool;
+
+    /// Takes a layer over from the old cache, without reading it.
     ///
     /// # Errors
-    /// The layer is there and cannot be taken over.
-    fn reuse(&mut self, diff_id: &DiffId) -> Result<bool>;
+    /// It is not there, or cannot be taken over.
+    fn reuse(&mut self, diff_id: &DiffId) -> Result<()>;
 
     /// Replaces the old cache.
     ///

@@ -156,24 +156,26 @@ impl CacheUpdate for VolumeUpdate {
         Ok(())
     }
 
-    fn reuse(&mut self, diff_id: &DiffId) -> Result<bool> {
-        let (old, new) = (
+    fn holds(&self, diff_id: &DiffId) -> bool {
+        tar_path(&self.cache.committed(), diff_id).is_file()
+    }
+
+    fn reuse(&mut self, diff_id: &DiffId) -> Result<()> {
+        let name = format!("{diff_id}.tar");
+        let (old, staging) = (
             tar_path(&self.cache.committed(), diff_id),
-            tar_path(&self.cache.staging(), diff_id),
+            self.cache.staging(),
         );
-        match fs::hard_link(&old, &new) {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == IoErrorKind::AlreadyExists => Ok(true),
-            Err(error) if error.kind() == IoErrorKind::NotFound => Ok(false),
+        match fs::hard_link(&old, staging.join(&name)) {
+            Err(error) if error.kind() == IoErrorKind::AlreadyExists => Ok(()),
             // Links may be impossible (file system, owner of the file), reading is not.
-            Err(_) => match disk::open_file(&old)? {
-                Some(file) => {
-                    let name = format!("{diff_id}.tar");
-                    disk::write_whole(&self.cache.staging(), &name, |copy| disk::copy(file, copy))
-                        .map(|()| true)
-                }
-                None => Ok(false),
-            },
+            Err(_) => {
+                let missing =
+                    || Error::new(ErrorKind::NotFound, format!("no cached layer {diff_id}"));
+                let file = disk::open_file(&old)?.ok_or_else(missing)?;
+                disk::write_whole(&staging, &name, |copy| disk::copy(file, copy))
+            }
+            Ok(()) => Ok(()),
         }
     }
 
@@ -241,10 +243,7 @@ mod tests {
             update.add(&diff_id, layer).unwrap();
         }
         for content in reused {
-            assert!(
-                update.reuse(&DiffId::of(content.as_bytes())).unwrap(),
-                "{content}"
-            );
+            update.reuse(&DiffId::of(content.as_bytes())).unwrap();
         }
         update
             .commit(&CacheMetadata {
@@ -280,7 +279,13 @@ mod tests {
         check(dir.path(), "1", "ab");
         fill(&cache, &["c"], &["b"], "2");
         check(dir.path(), "2", "bc");
-        assert!(!cache.update().unwrap().reuse(&DiffId::of(b"a")).unwrap());
+        let mut update = cache.update().unwrap();
+        assert!(!update.holds(&DiffId::of(b"a")) && update.holds(&DiffId::of(b"b")));
+        assert_eq!(
+            update.reuse(&DiffId::of(b"a")).unwrap_err().kind(),
+            ErrorKind::NotFound
+        );
+        drop(update);
         cache.discard(&DiffId::of(b"b"));
         check(dir.path(), "2", "c");
     }

@@ -6,7 +6,7 @@ use lifecycle_core::data::layer::LayerMetadata;
 use lifecycle_core::data::store::Store;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use lifecycle_core::file::{DOCUMENT_LIMIT, read_if_exists};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,7 @@ pub struct LayersDir {
     pub store: Option<Store>,
     /// Its layers, sorted by name. A layer is a directory, a `<layer>.toml`, or both.
     pub layers: Vec<LayerDir>,
+    items: Vec<String>,
 }
 
 /// One layer on disk.
@@ -39,34 +40,43 @@ impl LayersDir {
     ///
     /// # Errors
     /// The directory or store.toml cannot be read.
-    pub fn read(layers_dir: &Path, buildpack: &GroupElement, log: &Log) -> Result<Self> {
+    pub fn read(layers_dir: &Path, buildpack: &GroupElement) -> Result<Self> {
         let path = layers_dir.join(buildpack.escaped_id());
-        log.debug(format_args!(
-            "Reading buildpack directory: {}",
-            path.display()
-        ));
-        let (mut names, mut store) = (BTreeMap::new(), None);
-        for (item, is_dir) in items(&path)? {
-            log.debug(format_args!("Reading buildpack directory item: {item}"));
+        let items = items(&path)?;
+        let (mut names, mut store) = (BTreeSet::new(), None);
+        for (item, is_dir) in &items {
             match item.strip_suffix(".toml") {
-                _ if is_dir => drop(names.insert(item, ())),
+                _ if *is_dir => drop(names.insert(item.as_str())),
                 Some("store") => store = Some(read_store(&path, buildpack)?),
                 Some("launch" | "build") | None => {}
-                Some(layer) => drop(names.insert(layer.to_owned(), ())),
+                Some(layer) => drop(names.insert(layer)),
             }
         }
-        let layers = names.into_keys().map(|name| LayerDir {
+        let layers = names.into_iter().map(|name| LayerDir {
             identifier: format!("{}:{name}", buildpack.id),
-            metadata: read_metadata(&path, &name),
-            path: path.join(&name),
-            name,
+            name: name.to_owned(),
+            path: path.join(name),
+            metadata: read_metadata(&path, name),
         });
         let layers = layers.collect();
+        let items = items.into_iter().map(|(item, _)| item).collect();
         Ok(Self {
             path,
             store,
             layers,
+            items,
         })
+    }
+
+    /// Logs what was read, where the contract has it.
+    pub fn describe(&self, log: &Log) {
+        log.debug(format_args!(
+            "Reading buildpack directory: {}",
+            self.path.display()
+        ));
+        for item in &self.items {
+            log.debug(format_args!("Reading buildpack directory item: {item}"));
+        }
     }
 
     /// The identifiers of layers whose `<layer>.toml` cannot be used.
@@ -133,7 +143,6 @@ fn read_metadata(dir: &Path, name: &str) -> Result<LayerMetadata> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::log::Level;
     use lifecycle_core::data::ModuleKind;
 
     fn read(files: &[(&str, &str)]) -> Result<LayersDir> {
@@ -151,11 +160,7 @@ mod tests {
             homepage: None,
             optional: false,
         };
-        LayersDir::read(
-            dir.path(),
-            &buildpack,
-            &Log::to(std::io::sink(), Level::Info, false),
-        )
+        LayersDir::read(dir.path(), &buildpack)
     }
 
     fn check(files: &[(&str, &str)], layers: &str, malformed: &[&str]) {

@@ -5,3 +5,4 @@ pub mod detect;
 pub mod generate;
 pub mod restore;
 pub mod run_image;
+pub mod export;

@@ -87,14 +87,19 @@ impl ImageStore for LayoutStore {
             });
             results.push((name.clone(), result));
         }
-        let (short_id, manifest_size) = written.unzip();
-        Ok(Saved {
-            short_id: short_id.unwrap_or_default(),
-            digest: None,
-            image_id: None,
-            manifest_size,
-            names: results,
-        })
+        match (written, results) {
+            (Some((short_id, manifest_size)), names) => Ok(Saved {
+                short_id,
+                digest: None,
+                image_id: None,
+                manifest_size: Some(manifest_size),
+                names,
+            }),
+            (None, results) => {
+                let first = results.into_iter().find_map(|(_, result)| result.err());
+                Err(first.unwrap_or_else(|| Error::other("no name to save under")))
+            }
+        }
     }
 
     fn display_name(&self, name: &str) -> String {

@@ -1,0 +1,50 @@
+//! Saving the image, and the report of it.
+
+use super::Export;
+use crate::log::Log;
+use lifecycle_core::error::{Error, Result, ResultExt};
+use lifecycle_image::image::Image;
+use lifecycle_image::store::Saved;
+
+/// Saves `image` under all names of the export.
+///
+/// # Errors
+/// It could not be saved under every name.
+pub(super) fn save(export: &Export<'_>, image: &Image, log: &Log) -> Result<Saved> {
+    let names = export.names;
+    let display = |name: &str| export.store.display_name(name);
+    let first = names.first().map(|name| display(name)).unwrap_or_default();
+    let _timer = log.timer(format!("Saving {first}..."));
+    log.info(format_args!("Saving {first}..."));
+    let saved = export.store.save(image, names).context(|| "saving image")?;
+    log.info(format_args!("*** Images ({}):", saved.short_id));
+    for (name, result) in &saved.names {
+        match result {
+            Ok(()) => log.info(format_args!("      {}", display(name))),
+            Err(error) => log.info(format_args!("      {} - {error}", display(name))),
+        }
+    }
+    match (&saved.image_id, &saved.digest) {
+        (Some(id), _) => log.debug(format_args!("\n*** Image ID: {id}")),
+        (None, Some(digest)) => log.debug(format_args!("\n*** Digest: {digest}")),
+        (None, None) => {}
+    }
+    if let Some(size) = saved.manifest_size {
+        log.debug(format_args!("\n*** Manifest Size: {size}"));
+    }
+    let failed = saved
+        .names
+        .iter()
+        .filter_map(|(name, result)| Some((name, result.as_ref().err()?)));
+    let failed: Vec<_> = failed
+        .map(|(name, error)| format!("[{}: {error}]", display(name)))
+        .collect();
+    if !failed.is_empty() {
+        let cause = format!(
+            "failed to write image to the following tags: {}",
+            failed.join(",")
+        );
+        return Err(Error::other(cause));
+    }
+    Ok(saved)
+}
