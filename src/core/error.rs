@@ -93,7 +93,7 @@ fn io_cause(error: &std::io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     match error.raw_os_error() {
-        Some(_) => text.to_lowercase(),
+        Some(_) => text.to_ascii_lowercase(),
         None => text.to_owned(),
     }
 }

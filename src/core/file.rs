@@ -19,11 +19,21 @@ const O_NONBLOCK: i32 = 0o4000;
 /// # Errors
 /// Kind `NotFound` if there is no such file; anything but a regular file is refused.
 pub fn open(path: &Path) -> Result<File> {
-    let file = OpenOptions::new()
+    let file = open_any(path)?;
+    regular_size(&file, path)?;
+    Ok(file)
+}
+
+fn open_any(path: &Path) -> Result<File> {
+    OpenOptions::new()
         .read(true)
         .custom_flags(O_NONBLOCK)
         .open(path)
-        .context(|| format!("open {}", path.display()))?;
+        .context(|| format!("open {}", path.display()))
+}
+
+/// The size of a file that is a regular one.
+fn regular_size(file: &File, path: &Path) -> Result<u64> {
     let metadata = file
         .metadata()
         .context(|| format!("stat {}", path.display()))?;
@@ -35,7 +45,7 @@ pub fn open(path: &Path) -> Result<File> {
             Error::other("not a regular file").in_context(format!("open {}", path.display()))
         );
     }
-    Ok(file)
+    Ok(metadata.len())
 }
 
 /// Reads a regular file of at most `limit` bytes, as [`open`] opens it.
@@ -43,17 +53,27 @@ pub fn open(path: &Path) -> Result<File> {
 /// # Errors
 /// Those of [`open`]; kind `Corrupt` if the file is larger.
 pub fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let file = open(path)?;
-    let mut bytes = Vec::new();
-    file.take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .context(|| format!("read {}", path.display()))?;
-    if bytes.len() as u64 > limit {
+    read_opened(open_any(path)?, path, limit)
+}
+
+/// Reads a file that was opened without blocking, with the checks of [`read_bytes`]. `path` is for messages.
+///
+/// # Errors
+/// As for [`read_bytes`].
+pub fn read_opened(file: File, path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let size = regular_size(&file, path)?;
+    if size > limit {
         let cause = format!("larger than the limit of {limit} bytes");
         return Err(
             Error::new(ErrorKind::Corrupt, cause).in_context(format!("read {}", path.display()))
         );
     }
+    // Files of pseudo file systems have no size.
+    let expected = if size == 0 { limit } else { size };
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or_default());
+    file.take(expected)
+        .read_to_end(&mut bytes)
+        .context(|| format!("read {}", path.display()))?;
     Ok(bytes)
 }
 

@@ -38,6 +38,11 @@ impl Table {
         Self(Vec::new())
     }
 
+    /// From entries whose keys are unique.
+    pub(crate) fn from_unique(entries: Vec<(String, Value)>) -> Self {
+        Self(entries)
+    }
+
     /// The value under exactly `key`.
     pub fn get(&self, key: &str) -> Option<&Value> {
         self.0.iter().find(|(k, _)| k == key).map(|(_, v)| v)

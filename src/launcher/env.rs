@@ -1,8 +1,14 @@
 //! The launch environment that layers make (FACTS 12.3).
 
 use crate::layers::{self, Layer};
-use lifecycle_core::env::{DefaultAction, Env};
+use crate::sys::{self, Entry, Kind};
+use lifecycle_core::env::{DefaultAction, Env, MAX_VALUE_LENGTH};
 use lifecycle_core::error::{Result, ResultExt};
+use lifecycle_core::file;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
 /// Directories of a layer that belong to lists of directories.
 const PATHS: [(&str, &str); 2] = [("bin", "PATH"), ("lib", "LD_LIBRARY_PATH")];
@@ -26,9 +32,7 @@ pub(crate) fn apply(env: &mut Env, buildpacks: &[Vec<Layer>], process_type: Opti
 
 fn add_paths(env: &mut Env, layer: &Layer) -> Result<()> {
     for (directory, variable) in PATHS {
-        if let Some(path) = layer.entry(directory)
-            && layers::exists(&path)?
-        {
+        if let Some(path) = layer.existing(directory)? {
             env.prepend_path(variable, &path);
         }
     }
@@ -37,13 +41,32 @@ fn add_paths(env: &mut Env, layer: &Layer) -> Result<()> {
 
 fn apply_files(env: &mut Env, layer: &Layer, process_type: Option<&str>) -> Result<()> {
     if let Some(directory) = layer.entry("env") {
-        env.apply_env_dir(&directory, DefaultAction::Override)?;
+        apply_directory(env, &directory)?;
     }
     if let Some(directory) = layer.entry("env.launch") {
-        env.apply_env_dir(&directory, DefaultAction::Override)?;
+        apply_directory(env, &directory)?;
         if let Some(process_type) = process_type {
-            env.apply_env_dir(&directory.join(process_type), DefaultAction::Override)?;
+            apply_directory(env, &directory.join(process_type))?;
         }
     }
     Ok(())
+}
+
+fn apply_directory(env: &mut Env, directory: &Path) -> Result<()> {
+    let files = read_files(directory).context(|| format!("apply env files from dir '{}'", directory.display()))?;
+    env.apply_files(&files, DefaultAction::Override);
+    Ok(())
+}
+
+/// Contents by name; directories and links to directories are no files.
+fn read_files(directory: &Path) -> Result<BTreeMap<OsString, OsString>> {
+    let mut files = BTreeMap::new();
+    for Entry { name, kind } in layers::list(directory)? {
+        let path = directory.join(&name);
+        if kind == Kind::File || kind == Kind::Link && !path.is_dir() {
+            let content = file::read_opened(sys::open(&path)?, &path, MAX_VALUE_LENGTH)?;
+            files.insert(name, OsString::from_vec(content));
+        }
+    }
+    Ok(files)
 }

@@ -1,10 +1,11 @@
 //! What the platform and the build hand to the launcher: variables, arguments and metadata.toml.
 
+use crate::sys;
 use lifecycle_core::api::PlatformApi;
 use lifecycle_core::data::group::verify_api;
 use lifecycle_core::data::metadata::BuildMetadata;
 use lifecycle_core::env::Env;
-use lifecycle_core::error::{Result, ResultExt};
+use lifecycle_core::error::{Error, Result, ResultExt};
 use lifecycle_core::file;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -61,7 +62,9 @@ impl Inputs {
 }
 
 fn read_metadata(layers_dir: &Path, platform_api: PlatformApi) -> Result<BuildMetadata> {
-    let text = file::read(&layers_dir.join("config/metadata.toml"), file::DOCUMENT_LIMIT)?;
+    let path = layers_dir.join("config/metadata.toml");
+    let text = String::from_utf8(file::read_opened(sys::open(&path)?, &path, file::DOCUMENT_LIMIT)?);
+    let text = text.map_err(|_| Error::other("toml: not UTF-8"))?;
     BuildMetadata::parse(&text, platform_api)
 }
 

@@ -1,9 +1,8 @@
 //! The launch layers on disk.
 
+use crate::sys::{self, Entry, Kind};
 use lifecycle_core::data::group::GroupElement;
 use lifecycle_core::error::{Error, Result, ResultExt};
-use std::ffi::OsString;
-use std::fs::{self, DirEntry};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -11,15 +10,26 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Layer {
     path: PathBuf,
     /// What it contains; `None` if it cannot be listed (it may still be traversed).
-    names: Option<Vec<OsString>>,
+    entries: Option<Vec<Entry>>,
 }
 
 impl Layer {
     /// The path of `name` in this layer, if there may be such an entry. Answers from one listing, because most layers
     /// have few of the directories that matter at launch.
     pub(crate) fn entry(&self, name: &str) -> Option<PathBuf> {
-        let may_exist = self.names.as_ref().is_none_or(|names| names.iter().any(|known| known == name));
+        let may_exist = self.entries.as_ref().is_none_or(|entries| entries.iter().any(|entry| entry.name == name));
         may_exist.then(|| self.path.join(name))
+    }
+
+    /// The path of `name` in this layer, if it exists; links are followed.
+    ///
+    /// # Errors
+    /// It cannot be found out.
+    pub(crate) fn existing(&self, name: &str) -> Result<Option<PathBuf>> {
+        let Some(path) = self.entry(name) else { return Ok(None) };
+        let is_listed = |entry: &Entry| entry.name == name && entry.kind != Kind::Link;
+        let exists = self.entries.iter().flatten().any(is_listed) || exists(&path)?;
+        Ok(exists.then_some(path))
     }
 }
 
@@ -37,14 +47,12 @@ fn of_buildpack(layers_dir: &Path, buildpack: &GroupElement) -> Result<Vec<Layer
     if matches!(name.as_str(), "" | "." | "..") {
         return Err(Error::other(format_args!("buildpack ID '{}' cannot name a directory", buildpack.id)));
     }
-    let layers = list(&layers_dir.join(name), |entry| entry.file_type().map(|kind| kind.is_dir()))?;
+    let directory = layers_dir.join(name);
+    let layers = list(&directory)?.into_iter().filter(|entry| entry.kind == Kind::Directory);
     Ok(layers
-        .into_iter()
-        .map(|path| {
-            let names = fs::read_dir(&path).and_then(|entries| {
-                entries.map(|entry| entry.map(|entry| entry.file_name())).collect::<io::Result<Vec<_>>>()
-            });
-            Layer { path, names: names.ok() }
+        .map(|entry| {
+            let path = directory.join(entry.name);
+            Layer { entries: sys::list(&path).ok(), path }
         })
         .collect())
 }
@@ -55,37 +63,28 @@ fn of_buildpack(layers_dir: &Path, buildpack: &GroupElement) -> Result<Vec<Layer
 /// # Errors
 /// A directory cannot be listed.
 pub(crate) fn files(layers: &[Vec<Layer>], directory: &str, process_type: Option<&str>) -> Result<Vec<PathBuf>> {
-    let is_file = |entry: &DirEntry| entry.file_type().map(|kind| !kind.is_dir());
     let mut files = Vec::new();
     for directory in layers.iter().flatten().filter_map(|layer| layer.entry(directory)) {
-        files.extend(list(&directory, is_file)?);
-        if let Some(process_type) = process_type {
-            files.extend(list(&directory.join(process_type), is_file)?);
+        let own = process_type.map(|process_type| directory.join(process_type));
+        for directory in [Some(directory), own].into_iter().flatten() {
+            let entries = list(&directory)?.into_iter().filter(|entry| entry.kind != Kind::Directory);
+            files.extend(entries.map(|entry| directory.join(entry.name)));
         }
     }
     Ok(files)
 }
 
-/// The entries of `directory` that `wanted` takes, in byte order; none if it does not exist.
-fn list(directory: &Path, wanted: impl Fn(&DirEntry) -> io::Result<bool>) -> Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        entries => entries,
-    };
-    let paths = || {
-        let mut paths = Vec::new();
-        for entry in entries? {
-            let entry = entry?;
-            if wanted(&entry)? {
-                paths.push(entry.path());
-            }
-        }
-        paths.sort_unstable();
-        io::Result::Ok(paths)
-    };
-    paths()
-        .context(|| format!("open {}", directory.display()))
-        .context(|| format!("failed to list files in dir '{}'", directory.display()))
+/// The entries of `directory` in byte order; none if it does not exist.
+///
+/// # Errors
+/// It cannot be listed.
+pub(crate) fn list(directory: &Path) -> Result<Vec<Entry>> {
+    match sys::list(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        entries => entries
+            .context(|| format!("open {}", directory.display()))
+            .context(|| format!("failed to list files in dir '{}'", directory.display())),
+    }
 }
 
 /// Whether `path` exists; links are followed.
@@ -95,4 +94,3 @@ fn list(directory: &Path, wanted: impl Fn(&DirEntry) -> io::Result<bool>) -> Res
 pub(crate) fn exists(path: &Path) -> Result<bool> {
     path.try_exists().context(|| format!("stat {}", path.display()))
 }
-

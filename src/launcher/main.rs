@@ -6,6 +6,7 @@
 #![cfg_attr(not(test), no_main)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unused))]
 
+mod arena;
 mod env;
 mod exec;
 mod exec_d;

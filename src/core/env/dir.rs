@@ -1,8 +1,9 @@
 //! Directories in which every file modifies one variable.
 
 use super::Env;
-use crate::error::{ErrorKind, Result, ResultExt};
+use crate::error::{Result, ResultExt};
 use crate::file;
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -30,28 +31,37 @@ pub enum DefaultAction {
 }
 
 impl Env {
-    /// Applies the files of an env directory by their suffixes (FACTS 7.4), in byte order of their names. A missing
-    /// directory changes nothing.
+    /// Applies the files of an env directory (FACTS 7.4). A missing directory changes nothing.
     ///
     /// # Errors
     /// A file cannot be read, is not a regular file or is longer than [`MAX_VALUE_LENGTH`].
     pub fn apply_env_dir(&mut self, dir: &Path, default: DefaultAction) -> Result<()> {
-        for_each_file(dir, |name, value| {
+        self.apply_files(&read_files(dir)?, default);
+        Ok(())
+    }
+
+    /// Applies the files of an env directory, given as contents by name, by their suffixes (FACTS 7.4), in byte order
+    /// of their names.
+    pub fn apply_files(&mut self, files: &BTreeMap<OsString, OsString>, default: DefaultAction) {
+        for (name, value) in files {
             let (variable, suffix) = split_name(name);
-            let (variable, value) = (OsStr::from_bytes(variable), value.as_os_str());
+            let delimiter = |default: &'static str| {
+                let mut name = variable.to_owned();
+                name.push(".delim");
+                files.get(&name).map_or(OsStr::new(default), OsString::as_os_str)
+            };
             match suffix {
-                Some(b"append") => self.append(variable, value, &delimiter(dir, variable, "")?),
-                Some(b"prepend") => self.prepend(variable, value, &delimiter(dir, variable, "")?),
+                Some(b"append") => self.append(variable, value, delimiter("")),
+                Some(b"prepend") => self.prepend(variable, value, delimiter("")),
                 // The reference takes `VAR.` for a prepend to a path list.
-                Some(b"") => self.prepend(variable, value, &delimiter(dir, variable, ":")?),
+                Some(b"") => self.prepend(variable, value, delimiter(":")),
                 Some(b"override") => self.set(variable, value),
                 Some(b"default") => self.set_default(variable, value),
                 None if default == DefaultAction::Override => self.set(variable, value),
                 None => self.set_default(variable, value),
                 Some(_) => {}
             }
-            Ok(())
-        })
+        }
     }
 
     /// Adds `<platform>/env` (FACTS 7.2 a): path variables keep their old value behind the user's, others are set.
@@ -59,14 +69,14 @@ impl Env {
     /// # Errors
     /// As [`Env::apply_env_dir`].
     pub fn apply_platform_dir(&mut self, dir: &Path) -> Result<()> {
-        for_each_file(dir, |name, value| {
+        for (name, value) in read_files(dir)? {
             if PLATFORM_PATHS.iter().any(|path| name == *path) {
-                self.prepend(name, &value, OsStr::new(":"));
+                self.prepend(&name, &value, OsStr::new(":"));
             } else {
                 self.set(name, value);
             }
-            Ok(())
-        })
+        }
+        Ok(())
     }
 
     fn set_default(&mut self, name: &OsStr, value: &OsStr) {
@@ -77,47 +87,34 @@ impl Env {
 }
 
 /// Variable and suffix, apart at the first dot.
-fn split_name(name: &OsStr) -> (&[u8], Option<&[u8]>) {
-    let name = name.as_bytes();
-    match name.iter().position(|byte| *byte == b'.') {
+fn split_name(name: &OsStr) -> (&OsStr, Option<&[u8]>) {
+    let bytes = name.as_bytes();
+    match bytes.iter().position(|byte| *byte == b'.') {
         Some(dot) => {
-            let (variable, rest) = name.split_at(dot);
-            (variable, rest.get(1..))
+            let (variable, rest) = bytes.split_at(dot);
+            (OsStr::from_bytes(variable), rest.get(1..))
         }
         None => (name, None),
     }
 }
 
-fn delimiter(dir: &Path, variable: &OsStr, default: &str) -> Result<OsString> {
-    let mut name = variable.to_owned();
-    name.push(".delim");
-    match file::read_bytes(&dir.join(name), MAX_VALUE_LENGTH) {
-        Ok(content) => Ok(OsString::from_vec(content)),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(default.into()),
-        Err(error) => Err(error),
-    }
-}
-
-fn for_each_file(dir: &Path, mut apply: impl FnMut(&OsStr, OsString) -> Result<()>) -> Result<()> {
+/// Contents by name; directories and links to directories are no files.
+fn read_files(dir: &Path) -> Result<BTreeMap<OsString, OsString>> {
     let context = || format!("apply env files from dir '{}'", dir.display());
+    let mut files = BTreeMap::new();
     let entries = match fs::read_dir(dir) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(files),
         entries => entries.context(context)?,
     };
-    let mut names = Vec::new();
     for entry in entries {
         let entry = entry.context(context)?;
         let kind = entry.file_type().context(context)?;
         let links_to_dir =
             || kind.is_symlink() && fs::metadata(entry.path()).is_ok_and(|target| target.is_dir());
         if !kind.is_dir() && !links_to_dir() {
-            names.push(entry.file_name());
+            let value = file::read_bytes(&entry.path(), MAX_VALUE_LENGTH).context(context)?;
+            files.insert(entry.file_name(), OsString::from_vec(value));
         }
     }
-    names.sort_unstable();
-    for name in names {
-        let value = file::read_bytes(&dir.join(&name), MAX_VALUE_LENGTH).context(context)?;
-        apply(&name, OsString::from_vec(value)).context(context)?;
-    }
-    Ok(())
+    Ok(files)
 }

@@ -54,12 +54,11 @@ impl Env {
     pub fn from_pairs<K: Into<OsString>, V: Into<OsString>>(
         pairs: impl IntoIterator<Item = (K, V)>,
     ) -> Self {
-        Self(
-            pairs
-                .into_iter()
-                .map(|(k, v)| (k.into(), v.into()))
-                .collect(),
-        )
+        let mut env = Self::default();
+        for (name, value) in pairs {
+            env.set(name, value);
+        }
+        env
     }
 
     /// The value of `name`.

@@ -236,10 +236,8 @@ impl Open {
     }
 
     fn close(self) -> Table {
-        self.entries
-            .into_iter()
-            .map(|(key, node)| (key, node.close()))
-            .collect()
+        let close = |(key, node): (String, Node)| (key, node.close());
+        Table::from_unique(self.entries.into_iter().map(close).collect())
     }
 }
 
