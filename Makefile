@@ -11,7 +11,7 @@ help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 demo: toolchain ## build the Rust sample app into an image with creator, and start it with launcher
-	cargo build --locked --profile demo --target $(STATIC) --bins
+	cargo build --locked --profile demo --target $(STATIC) --bin creator --bin launcher --bin demo
 	$(DEMO_BINARIES)/demo $(DEMO_BINARIES)
 
 test: toolchain ## run every unit test and spec test
