@@ -40,3 +40,6 @@ impl ModuleKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
