@@ -3,7 +3,6 @@
 use lifecycle_core::error::{Error, ErrorKind, Result};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
-use std::io::{self, Read};
 
 /// The SHA-256 of a blob or manifest as it is stored. Displays as `sha256:<hex>`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,22 +28,6 @@ macro_rules! digest {
             /// The digest of `bytes`.
             pub fn of(bytes: &[u8]) -> Self {
                 Self(Sha256::digest(bytes).into())
-            }
-
-            /// The digest of a stream to its end.
-            ///
-            /// # Errors
-            /// The stream fails.
-            pub fn of_stream(mut stream: impl Read) -> io::Result<Self> {
-                let (mut hash, mut buffer) = (Sha256::new(), vec![0; 64 << 10]);
-                loop {
-                    match stream.read(&mut buffer) {
-                        Ok(0) => return Ok(Self(hash.finalize().into())),
-                        Ok(read) => hash.update(buffer.get(..read).unwrap_or_default()),
-                        Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                        Err(error) => return Err(error),
-                    }
-                }
             }
 
             /// Reads `sha256:` and 64 lowercase hexadecimal digits.
@@ -108,12 +91,6 @@ fn parse(text: &str) -> Result<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn streams_have_the_digest_of_their_bytes() {
-        let bytes = vec![7; 100_000];
-        assert_eq!(DiffId::of_stream(&bytes[..]).unwrap(), DiffId::of(&bytes));
-    }
 
     #[test]
     fn digests_parse_strictly() {
