@@ -64,7 +64,8 @@ impl Env {
         }
     }
 
-    /// Adds `<platform>/env` (FACTS 7.2 a): path variables keep their old value behind the user's, others are set.
+    /// Adds the files of `dir`, which is `<platform>/env` (FACTS 7.2 a): path variables keep their old value behind the
+    /// user's, others are set.
     ///
     /// # Errors
     /// As [`Env::apply_env_dir`].

@@ -1,5 +1,6 @@
 //! The documents that commands hand to each other and get from the platform, with the contract's words about them.
 
+use crate::buildpack::dir::Dir;
 use crate::log::Log;
 use lifecycle_core::api::PlatformApi;
 use lifecycle_core::data::analyzed::Analyzed;
@@ -129,12 +130,19 @@ pub fn write_analyzed(path: &Path, analyzed: &Analyzed, log: &Log) -> Result<()>
     written(path, "analyzed", &analyzed.to_toml())
 }
 
-/// Writes `<layers>/config/metadata.toml`.
+/// Writes `<layers>/config/metadata.toml`, where buildpacks may have put anything: no link there is followed.
 ///
 /// # Errors
 /// The file cannot be written.
-pub fn write_build_metadata(path: &Path, metadata: &BuildMetadata, api: PlatformApi) -> Result<()> {
-    written(path, "build metadata", &metadata.to_toml(api))
+pub fn write_build_metadata(
+    layers_dir: &Path,
+    metadata: &BuildMetadata,
+    api: PlatformApi,
+) -> Result<()> {
+    Dir::open(layers_dir)
+        .and_then(|layers| layers.make_dir("config".as_ref()))
+        .and_then(|config| config.write("metadata.toml".as_ref(), metadata.to_toml(api).as_bytes()))
+        .context(|| "failed to write build metadata file")
 }
 
 /// Writes report.toml.

@@ -1,6 +1,7 @@
 //! The phases: each takes values and returns values.
 
 pub mod analyze;
+pub mod build;
 pub mod detect;
 pub mod generate;
 pub mod restore;
