@@ -1,6 +1,7 @@
 //! Where images live: registries, OCI layouts, daemons, behind one trait.
 
 pub mod layout;
+pub mod registry;
 
 use crate::image::Image;
 use crate::oci::Digest;

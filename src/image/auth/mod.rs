@@ -1,0 +1,127 @@
+//! Credentials for registries: resolved once, kept in memory, never logged.
+//!
+//! Sources in order, the first that knows the registry wins: the platform's variable, the Docker configuration,
+//! credential helper programs of cloud registries; else anonymous (FACTS 13.2, PLAT-AUTH).
+
+mod cloud;
+mod docker_config;
+mod helper;
+mod platform_auth;
+
+pub use docker_config::ConfigPlaces;
+
+use lifecycle_core::error::Result;
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fmt;
+
+/// What is presented to a registry.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Credentials {
+    /// Nothing.
+    Anonymous,
+    /// A user and a password, for Basic and for token servers.
+    Basic {
+        /// The user.
+        username: String,
+        /// The password.
+        password: String,
+    },
+    /// A registry token that is sent as it is.
+    Bearer(String),
+    /// An identity token that a token server exchanges for registry tokens.
+    Identity(String),
+}
+
+impl fmt::Debug for Credentials {
+    /// Names the kind, never the secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Anonymous => "Anonymous",
+            Self::Basic { .. } => "Basic",
+            Self::Bearer(_) => "Bearer",
+            Self::Identity(_) => "Identity",
+        })
+    }
+}
+
+/// What the keychain may use; the command reads it from the environment before privileges drop.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// `CNB_REGISTRY_AUTH`: JSON from registry to `Authorization` header.
+    pub platform_auth: Option<String>,
+    /// Where a Docker configuration may be.
+    pub config: ConfigPlaces,
+    /// `PATH`, for credential helper programs.
+    pub path: OsString,
+    /// Whether helpers for Amazon's registries are left out (`CNB_REGISTRY_AUTH_KEYCHAIN_SKIP_AMAZON`).
+    pub skip_amazon: bool,
+    /// Whether helpers for Azure's registries are left out (`CNB_REGISTRY_AUTH_KEYCHAIN_SKIP_AZURE`).
+    pub skip_azure: bool,
+}
+
+/// Credentials of the registries that a phase talks to.
+#[derive(Clone, Debug, Default)]
+pub struct Keychain {
+    platform: BTreeMap<String, String>,
+    found: BTreeMap<String, (Credentials, String)>,
+}
+
+impl Keychain {
+    /// Looks up every one of `registries` (as references spell them) now, so that nothing is read later.
+    ///
+    /// # Errors
+    /// `CNB_REGISTRY_AUTH` is not a JSON object of text. A Docker configuration or a helper that fails counts as
+    /// knowing nothing, and the source text says so.
+    pub fn resolve(
+        sources: &Sources,
+        registries: impl IntoIterator<Item = String>,
+    ) -> Result<Self> {
+        let platform = match &sources.platform_auth {
+            Some(text) => platform_auth::parse(text)?,
+            None => BTreeMap::new(),
+        };
+        let config = docker_config::load(&sources.config);
+        let lookup = |registry: &str| {
+            let from_config = config
+                .as_ref()
+                .and_then(|config| config.lookup(registry, &sources.path));
+            from_config.or_else(|| cloud::lookup(registry, sources))
+        };
+        let found = registries
+            .into_iter()
+            .filter(|registry| !platform.contains_key(registry))
+            .filter_map(|registry| lookup(&registry).map(|found| (registry, found)))
+            .collect();
+        Ok(Self { platform, found })
+    }
+
+    /// The credentials for `registry`.
+    ///
+    /// # Errors
+    /// The header that the platform gave for it is of no known kind.
+    pub fn credentials(&self, registry: &str) -> Result<Credentials> {
+        if let Some(header) = self.platform.get(registry) {
+            return platform_auth::credentials(header);
+        }
+        let found = self.found.get(registry);
+        Ok(found.map_or(Credentials::Anonymous, |(credentials, _)| {
+            credentials.clone()
+        }))
+    }
+
+    /// Where the credentials for `registry` came from, for messages.
+    pub fn source(&self, registry: &str) -> String {
+        if self.platform.contains_key(registry) {
+            return "credentials from CNB_REGISTRY_AUTH".to_owned();
+        }
+        match self.found.get(registry) {
+            Some((Credentials::Anonymous, why)) => why.clone(),
+            Some((_, source)) => format!("credentials from {source}"),
+            None => "no credentials found".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! Registries (OCI distribution-spec, Docker's registry API).
+//!
+//! Asynchrony ends here: the store's methods block. One connection pool, one challenge and one token per registry
+//! and scope serve everything that a store is used for.
+
+mod challenge;
+mod error;
+mod guard;
+mod http;
+mod pull;
+mod push;
+mod retry;
+mod session;
+mod tls;
+mod upload;
+
+use super::{ImageStore, Opened, Saved};
+use crate::auth::Keychain;
+use crate::image::Image;
+use crate::oci::{Platform, Reference};
+use http::Request;
+use lifecycle_core::error::{Result, ResultExt};
+use reqwest::{Method, StatusCode};
+use session::Session;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::runtime::Runtime;
+use tokio::sync::{Mutex, OnceCell};
+
+/// How long a registry may be silent.
+pub const IDLE_LIMIT: Duration = Duration::from_secs(60);
+
+/// What a registry store needs to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Credentials.
+    pub keychain: Keychain,
+    /// References that start with one of these may be reached without TLS or without its verification.
+    pub insecure: Vec<String>,
+    /// Which image of an index is meant.
+    pub platform: Platform,
+    /// How long a registry may be silent; [`IDLE_LIMIT`] but in tests.
+    pub idle: Duration,
+}
+
+/// Images in registries. A name is a reference; identifiers are `registry/repository@sha256:...`.
+pub struct RegistryStore {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    runtime: Runtime,
+    keychain: Keychain,
+    insecure: Vec<String>,
+    platform: Platform,
+    idle: Duration,
+    sessions: Mutex<Sessions>,
+}
+
+/// Sessions by registry and whether it counts as insecure; each is opened by whoever needs it first.
+type Sessions = HashMap<(String, bool), Arc<OnceCell<Arc<Session>>>>;
+
+impl Shared {
+    /// The session with the registry of `reference`; the first caller opens it.
+    async fn session(&self, reference: &Reference) -> Result<Arc<Session>> {
+        let written = reference.to_string();
+        let insecure = self
+            .insecure
+            .iter()
+            .any(|prefix| written.starts_with(prefix.as_str()));
+        let key = (reference.registry().to_owned(), insecure);
+        let cell = Arc::clone(self.sessions.lock().await.entry(key).or_default());
+        let open = || async {
+            let session = Session::open(reference, insecure, &self.keychain, self.idle).await?;
+            Ok(Arc::new(session))
+        };
+        cell.get_or_try_init(open).await.cloned()
+    }
+}
+
+impl RegistryStore {
+    /// A store. Nothing is sent before somebody asks for an image.
+    ///
+    /// # Errors
+    /// The threads for network work cannot be started.
+    pub fn new(options: Options) -> Result<Self> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .context(|| "start network threads")?;
+        let Options {
+            keychain,
+            insecure,
+            platform,
+            idle,
+        } = options;
+        let sessions = Mutex::default();
+        let shared = Shared {
+            runtime,
+            keychain,
+            insecure,
+            platform,
+            idle,
+            sessions,
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+        })
+    }
+
+    /// The answer's status to HEAD of the manifest; 401 and 403 are errors.
+    async fn probe(&self, reference: &Reference) -> Result<()> {
+        let session = self.shared.session(reference).await?;
+        let response = pull::ask(&session, reference, Method::HEAD).await?;
+        match response.status() {
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
+                Err(session.refusal(&Method::HEAD, response).await)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Starts an upload and gives it up again.
+    async fn probe_write(&self, reference: &Reference) -> Result<()> {
+        let session = self.shared.session(reference).await?;
+        let url = session.url(&format!("{}/blobs/uploads/", reference.repository()))?;
+        let scopes = [push::push_scope(reference.repository())];
+        let request = Request::new(Method::POST, url);
+        let response = session
+            .expect(&request, &scopes, &[StatusCode::ACCEPTED])
+            .await?;
+        let location = response.headers().get(reqwest::header::LOCATION);
+        let location = location.and_then(|value| response.url().join(value.to_str().ok()?).ok());
+        if let Some(url) = location.filter(|url| guard::same_origin(&session.base, url)) {
+            // Registries clean up abandoned uploads themselves; not all of them know DELETE.
+            let _ = session
+                .send(&Request::new(Method::DELETE, url), &scopes)
+                .await;
+        }
+        Ok(())
+    }
+}
+
+impl ImageStore for RegistryStore {
+    fn open(&self, name: &str) -> Result<Option<Opened>> {
+        let reference = Reference::parse(name)?;
+        let open = async {
+            let session = self.shared.session(&reference).await?;
+            pull::open(&self.shared, &session, &reference).await
+        };
+        let found = self
+            .shared
+            .runtime
+            .block_on(open)
+            .context(|| format!("open image {name}"))?;
+        Ok(found.map(|(image, digest)| Opened {
+            image,
+            identifier: reference.with_digest(digest).name(),
+        }))
+    }
+
+    fn save(&self, image: &Image, names: &[String]) -> Result<Saved> {
+        let references: Vec<_> = names
+            .iter()
+            .map(|name| Reference::parse(name))
+            .collect::<Result<_>>()?;
+        let documents = image.documents(push::layer_descriptors(image)?);
+        let push = push::push(&self.shared, image, &documents, &references);
+        let results = self.shared.runtime.block_on(push);
+        let manifest = &documents.manifest_descriptor;
+        Ok(Saved {
+            short_id: manifest.digest.to_string(),
+            digest: Some(manifest.digest),
+            image_id: None,
+            manifest_size: Some(manifest.size),
+            names: names.iter().cloned().zip(results).collect(),
+        })
+    }
+
+    fn check_read(&self, name: &str) -> Result<()> {
+        let reference = Reference::parse(name)?;
+        self.shared.runtime.block_on(self.probe(&reference))
+    }
+
+    fn check_write(&self, name: &str) -> Result<()> {
+        let reference = Reference::parse(name)?;
+        self.shared.runtime.block_on(async {
+            self.probe(&reference).await?;
+            self.probe_write(&reference).await
+        })
+    }
+}

@@ -1,0 +1,255 @@
+//! Writing images: blobs first, each once per registry; manifests last; then the tag is read back.
+
+use super::Shared;
+use super::http::{Content, Payload, Request};
+use super::pull::{StoredContent, announced, ask, pull_scope};
+use super::session::Session;
+use super::upload::{Target, Upload};
+use crate::image::{Documents, Image};
+use crate::layer::{Layer, LayerSource, SpooledBlob};
+use crate::oci::{Descriptor, Digest, Identifier, Reference};
+use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
+use reqwest::header::CONTENT_TYPE;
+use reqwest::{Method, StatusCode};
+use std::collections::{BTreeMap, HashSet};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+
+/// Uploads at the same time.
+const AT_ONCE: usize = 4;
+
+/// A blob of the image and where its bytes are.
+#[derive(Clone)]
+struct Blob {
+    descriptor: Descriptor,
+    content: Option<Arc<dyn Content>>,
+    /// `registry/repository` that has it.
+    home: Option<String>,
+}
+
+/// Pushes `image` to every one of `references`; the result of each, in their order.
+pub(super) async fn push(
+    shared: &Arc<Shared>,
+    image: &Image,
+    documents: &Documents,
+    references: &[Reference],
+) -> Vec<Result<()>> {
+    let blobs = match blobs(image, documents) {
+        Ok(blobs) => blobs,
+        Err(error) => return failed(&error, references.len()),
+    };
+    let mut repositories: BTreeMap<(&str, &str), Result<()>> = BTreeMap::new();
+    let mut results = Vec::new();
+    for reference in references {
+        let place = (reference.registry(), reference.repository());
+        if !repositories.contains_key(&place) {
+            // A repository of this registry that already has everything is the cheapest source.
+            let done = repositories
+                .iter()
+                .find(|((registry, _), result)| *registry == place.0 && result.is_ok());
+            let near = done.map(|((_, repository), _)| (*repository).to_owned());
+            let result = push_blobs(shared, reference, &blobs, near.as_deref()).await;
+            repositories.insert(place, result);
+        }
+        let result = match repositories.get(&place) {
+            Some(Err(error)) => Err(Error::new(error.kind(), error)),
+            _ => put_manifest(shared, reference, documents).await,
+        };
+        results.push(result);
+    }
+    results
+}
+
+/// The error for each of `count` references.
+fn failed(error: &Error, count: usize) -> Vec<Result<()>> {
+    (0..count)
+        .map(|_| Err(Error::new(error.kind(), error)))
+        .collect()
+}
+
+fn blobs(image: &Image, documents: &Documents) -> Result<Vec<Blob>> {
+    let config: Arc<dyn Content> = Arc::new(documents.config.clone());
+    let config = Blob {
+        descriptor: documents.config_descriptor.clone(),
+        content: Some(config),
+        home: None,
+    };
+    let layers = image.layers.iter().map(|layer| match &layer.source {
+        LayerSource::Stored { descriptor, blobs } => Ok(Blob {
+            descriptor: descriptor.clone(),
+            content: Some(Arc::new(StoredContent {
+                descriptor: descriptor.clone(),
+                blobs: Arc::clone(blobs),
+            })),
+            home: blobs.repository().map(str::to_owned),
+        }),
+        LayerSource::Spooled(blob) => Ok(Blob {
+            descriptor: blob.descriptor.clone(),
+            content: Some(Arc::new(Spooled(Arc::clone(blob)))),
+            home: None,
+        }),
+        LayerSource::Recipe(_) => Err(uncompressed(layer)),
+    });
+    let blobs: Vec<Blob> = layers.chain([Ok(config)]).collect::<Result<_>>()?;
+    let mut seen: HashSet<Digest> = HashSet::new();
+    Ok(blobs
+        .into_iter()
+        .filter(|blob| seen.insert(blob.descriptor.digest))
+        .collect())
+}
+
+/// Brings every blob into the repository of `reference`; those that come from it are there already.
+async fn push_blobs(
+    shared: &Arc<Shared>,
+    reference: &Reference,
+    blobs: &[Blob],
+    near: Option<&str>,
+) -> Result<()> {
+    let session = shared.session(reference).await?;
+    let permits = Arc::new(Semaphore::new(AT_ONCE));
+    let own = reference.context();
+    let mut uploads = JoinSet::new();
+    for blob in blobs.iter().filter(|blob| blob.home.as_ref() != Some(&own)) {
+        let prefix = format!("{}/", reference.registry());
+        let home = blob
+            .home
+            .as_deref()
+            .and_then(|home| home.strip_prefix(&prefix));
+        let mount_from = near.or(home).map(str::to_owned);
+        let upload = Upload {
+            descriptor: blob.descriptor.clone(),
+            content: blob.content.clone(),
+            mount_from,
+        };
+        let (session, permits) = (Arc::clone(&session), Arc::clone(&permits));
+        let repository = reference.repository().to_owned();
+        uploads.spawn(async move { send(&session, &repository, &upload, &permits).await });
+    }
+    while let Some(result) = uploads.join_next().await {
+        // Dropping the set ends the other uploads: nothing refers to what they left.
+        result.map_err(Error::other)??;
+    }
+    Ok(())
+}
+
+async fn send(
+    session: &Session,
+    repository: &str,
+    upload: &Upload,
+    permits: &Semaphore,
+) -> Result<()> {
+    let _permit = permits.acquire().await.map_err(Error::other)?;
+    let source = upload.mount_from.as_deref().map(pull_scope);
+    let scopes: Vec<_> = [push_scope(repository)].into_iter().chain(source).collect();
+    Target {
+        session,
+        repository,
+        scopes: &scopes,
+    }
+    .ensure(upload)
+    .await
+}
+
+/// The scope of writing `repository`.
+pub(super) fn push_scope(repository: &str) -> String {
+    format!("repository:{repository}:push,pull")
+}
+
+/// Puts the manifest and makes sure that the name now leads to it.
+async fn put_manifest(
+    shared: &Arc<Shared>,
+    reference: &Reference,
+    documents: &Documents,
+) -> Result<()> {
+    let session = shared.session(reference).await?;
+    let path = format!(
+        "{}/manifests/{}",
+        reference.repository(),
+        reference.identifier()
+    );
+    let expected = documents.manifest_descriptor.digest;
+    if let Identifier::Digest(digest) = reference.identifier()
+        && *digest != expected
+    {
+        let cause = format!("the image has digest {expected}");
+        return Err(Error::new(ErrorKind::InvalidArguments, cause).in_context(reference.name()));
+    }
+    let request = Request::new(Method::PUT, session.url(&path)?)
+        .header(CONTENT_TYPE, &documents.manifest_descriptor.media_type)
+        .payload(Payload::Bytes(documents.manifest.clone()));
+    let scopes = [push_scope(reference.repository())];
+    let accepted = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED];
+    session.expect(&request, &scopes, &accepted).await?;
+    let resolved = resolve(&session, reference)
+        .await
+        .context(|| "read the tag back")?;
+    match resolved {
+        Some(digest) if digest == expected => Ok(()),
+        other => {
+            let found = other.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
+            let cause = format!(
+                "{} was pushed as {expected} but now leads to {found}",
+                reference.name()
+            );
+            Err(Error::new(ErrorKind::Corrupt, cause))
+        }
+    }
+}
+
+/// The digest that `reference` leads to.
+pub(super) async fn resolve(session: &Session, reference: &Reference) -> Result<Option<Digest>> {
+    let response = ask(session, reference, Method::HEAD).await?;
+    match response.status() {
+        StatusCode::NOT_FOUND => Ok(None),
+        StatusCode::OK => match announced(response.headers())? {
+            Some(digest) => Ok(Some(digest)),
+            None => {
+                let response = ask(session, reference, Method::GET).await?;
+                let bytes = session
+                    .http
+                    .body(response, crate::oci::MAX_MANIFEST)
+                    .await?;
+                Ok(Some(Digest::of(&bytes)))
+            }
+        },
+        _ => Err(session.refusal(&Method::HEAD, response).await),
+    }
+}
+
+impl Content for Vec<u8> {
+    fn open(&self, offset: u64) -> Result<Box<dyn Read + Send>> {
+        let offset = usize::try_from(offset).unwrap_or(usize::MAX);
+        Ok(Box::new(std::io::Cursor::new(
+            self.get(offset..).unwrap_or_default().to_vec(),
+        )))
+    }
+}
+
+/// A layer that the pipeline compressed.
+struct Spooled(Arc<SpooledBlob>);
+
+impl Content for Spooled {
+    fn open(&self, offset: u64) -> Result<Box<dyn Read + Send>> {
+        let path = self.0.file.path();
+        let mut file = File::open(path).context(|| format!("open {}", path.display()))?;
+        file.seek(SeekFrom::Start(offset))?;
+        Ok(Box::new(file))
+    }
+}
+
+/// Names every layer's blob, bottom first.
+pub(super) fn layer_descriptors(image: &Image) -> Result<Vec<Descriptor>> {
+    let descriptor = |layer: &Layer| match &layer.source {
+        LayerSource::Stored { descriptor, .. } => Ok(descriptor.clone()),
+        LayerSource::Spooled(blob) => Ok(blob.descriptor.clone()),
+        LayerSource::Recipe(_) => Err(uncompressed(layer)),
+    };
+    image.layers.iter().map(descriptor).collect()
+}
+
+fn uncompressed(layer: &Layer) -> Error {
+    Error::other(format!("layer {} has not been compressed", layer.diff_id))
+}

@@ -1,0 +1,131 @@
+//! TLS and proxies: the system's certificates (`SSL_CERT_FILE`, `SSL_CERT_DIR`), Docker's certs.d directories
+//! with client certificates, and no verification for registries marked insecure.
+
+use lifecycle_core::error::{Error, Result, ResultExt};
+use lifecycle_core::file;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+const CERTS_DIRS: [&str; 2] = ["/etc/docker/certs.d", "/etc/containers/certs.d"];
+const MAX_PEM: u64 = 1 << 20;
+
+/// The client's TLS settings for `registry`.
+///
+/// # Errors
+/// A file in the registry's certs.d directory is broken.
+pub(super) fn config(registry: &str, insecure: bool) -> Result<ClientConfig> {
+    let provider = Arc::new(ring::default_provider());
+    let versions = ClientConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(Error::other)?;
+    let dirs = CERTS_DIRS.iter().map(|dir| Path::new(dir).join(registry));
+    let own = Certificates::read(dirs)?;
+    let builder = match insecure {
+        true => versions
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyCertificate(provider))),
+        false => {
+            let mut roots = RootCertStore::empty();
+            // Unreadable system certificates show up as a failed handshake that names the issuer.
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+            roots.add_parsable_certificates(own.authorities);
+            versions.with_root_certificates(roots)
+        }
+    };
+    match own.client {
+        Some((chain, key)) => builder
+            .with_client_auth_cert(chain, key)
+            .map_err(Error::other),
+        None => Ok(builder.with_no_client_auth()),
+    }
+}
+
+/// What certs.d has for a registry: `*.crt` authorities, `*.cert` with `*.key` as client certificate.
+#[derive(Default)]
+struct Certificates {
+    authorities: Vec<CertificateDer<'static>>,
+    client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
+}
+
+impl Certificates {
+    fn read(dirs: impl Iterator<Item = PathBuf>) -> Result<Self> {
+        let mut found = Self::default();
+        for dir in dirs {
+            let Ok(entries) = std::fs::read_dir(&dir) else {
+                continue;
+            };
+            let mut files: Vec<_> = entries
+                .filter_map(|entry| Some(entry.ok()?.path()))
+                .collect();
+            files.sort();
+            for path in files {
+                let context = || format!("read {}", path.display());
+                match path.extension().and_then(|extension| extension.to_str()) {
+                    Some("crt") => found.authorities.extend(chain(&path).context(context)?),
+                    Some("cert") => {
+                        let key = path.with_extension("key");
+                        let pem = file::read_bytes(&key, MAX_PEM)?;
+                        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(Error::other);
+                        found.client =
+                            Some((chain(&path).context(context)?, key.context(context)?));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        Ok(found)
+    }
+}
+
+fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
+    let pem = file::read_bytes(path, MAX_PEM)?;
+    CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(Error::other)
+}
+
+/// Accepts every certificate: the platform marked the registry as insecure.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.0.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}

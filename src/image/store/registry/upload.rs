@@ -1,0 +1,269 @@
+//! Bringing a blob into a repository: there already, mounted, in one piece, or streamed and resumed.
+
+use super::http::{Content, Payload, Request, Response};
+use super::session::Session;
+use super::{guard, retry};
+use crate::oci::Descriptor;
+use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
+use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
+use reqwest::{Method, StatusCode, Url};
+use std::sync::Arc;
+use tokio::time::sleep;
+
+/// Blobs up to this many bytes travel in the request that ends the upload.
+const ONE_PIECE: u64 = 1 << 20;
+const OCTETS: &str = "application/octet-stream";
+
+/// A blob that a repository shall have.
+#[derive(Clone)]
+pub(super) struct Upload {
+    pub(super) descriptor: Descriptor,
+    /// A repository of the same registry that has it.
+    pub(super) mount_from: Option<String>,
+    /// Its bytes, where we can get at them.
+    pub(super) content: Option<Arc<dyn Content>>,
+}
+
+/// How one try to upload ended other than well.
+enum Setback {
+    /// Another try may go better.
+    Passing(Error),
+    /// It never will.
+    Final(Error),
+}
+
+impl From<Error> for Setback {
+    /// Kind `Other` covers lost connections and silence; refusals and damage have kinds of their own.
+    fn from(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::Other => Self::Passing(error),
+            _ => Self::Final(error),
+        }
+    }
+}
+
+/// A repository to push to, with the scopes for it.
+pub(super) struct Target<'a> {
+    pub(super) session: &'a Session,
+    pub(super) repository: &'a str,
+    pub(super) scopes: &'a [String],
+}
+
+impl Target<'_> {
+    /// Makes sure that the repository has the blob.
+    ///
+    /// # Errors
+    /// It is not there and could not be brought there; nothing else has changed.
+    pub(super) async fn ensure(&self, upload: &Upload) -> Result<()> {
+        let digest = upload.descriptor.digest;
+        let context = || format!("push blob {digest} to {}", self.repository);
+        if self.exists(upload).await.context(context)? {
+            return Ok(());
+        }
+        let mut attempt = 0;
+        loop {
+            match self.push(upload).await {
+                Ok(()) => return Ok(()),
+                Err(Setback::Passing(_)) if attempt + 1 < retry::ATTEMPTS => {
+                    sleep(retry::delay(attempt, None)).await;
+                    // An answer that got lost may have been a good one.
+                    if self.exists(upload).await.context(context)? {
+                        return Ok(());
+                    }
+                    attempt += 1;
+                }
+                Err(Setback::Passing(error) | Setback::Final(error)) => {
+                    return Err(error.in_context(context()));
+                }
+            }
+        }
+    }
+
+    async fn exists(&self, upload: &Upload) -> Result<bool> {
+        let path = format!("{}/blobs/{}", self.repository, upload.descriptor.digest);
+        let request = Request::new(Method::HEAD, self.session.url(&path)?);
+        let response = self.session.send(&request, self.scopes).await?;
+        match response.status() {
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            _ => Err(self.session.refusal(&Method::HEAD, response).await),
+        }
+    }
+
+    async fn push(&self, upload: &Upload) -> Result<(), Setback> {
+        let Some(location) = self.start(upload).await? else {
+            return Ok(());
+        };
+        let Descriptor { digest, size, .. } = &upload.descriptor;
+        let content = upload.content.as_ref().ok_or_else(|| {
+            let cause =
+                "its data is nowhere to be had: neither here nor mountable from its repository";
+            Setback::Final(Error::other(cause))
+        })?;
+        let (location, rest) = match *size <= ONE_PIECE {
+            true => {
+                let content = Arc::clone(content);
+                (
+                    location,
+                    Payload::Stream {
+                        content,
+                        offset: 0,
+                        length: *size,
+                    },
+                )
+            }
+            false => (self.stream(location, content, *size).await?, Payload::Empty),
+        };
+        let mut url = location;
+        url.query_pairs_mut()
+            .append_pair("digest", &digest.to_string());
+        let request = Request::new(Method::PUT, url)
+            .header(CONTENT_TYPE, OCTETS)
+            .payload(rest);
+        let response = self.once(&request).await?;
+        match response.status() {
+            StatusCode::CREATED | StatusCode::NO_CONTENT | StatusCode::OK => Ok(()),
+            _ => Err(self.setback(&request.method, response).await),
+        }
+    }
+
+    /// Opens an upload, or mounts the blob and needs none.
+    async fn start(&self, upload: &Upload) -> Result<Option<Url>, Setback> {
+        let plain = self
+            .session
+            .url(&format!("{}/blobs/uploads/", self.repository))?;
+        if let Some(from) = &upload.mount_from {
+            let mut url = plain.clone();
+            url.query_pairs_mut()
+                .append_pair("mount", &upload.descriptor.digest.to_string())
+                .append_pair("from", from);
+            let request = Request::new(Method::POST, url);
+            let response = self.session.send(&request, self.scopes).await?;
+            match response.status() {
+                StatusCode::CREATED => return Ok(None),
+                StatusCode::ACCEPTED => return Ok(Some(self.location(&response)?)),
+                // The registry cannot mount, or this user may not read there: upload as if nothing had been.
+                _ => {}
+            }
+        }
+        let request = Request::new(Method::POST, plain);
+        let response = self.session.send(&request, self.scopes).await?;
+        match response.status() {
+            StatusCode::ACCEPTED => Ok(Some(self.location(&response)?)),
+            _ => Err(self.setback(&request.method, response).await),
+        }
+    }
+
+    /// Sends all bytes, going on where the registry says it has got to after an interruption.
+    async fn stream(
+        &self,
+        mut location: Url,
+        content: &Arc<dyn Content>,
+        size: u64,
+    ) -> Result<Url, Setback> {
+        let (mut offset, mut attempt) = (0, 0);
+        loop {
+            let length = size.saturating_sub(offset);
+            let range = format!("{offset}-{}", size.saturating_sub(1));
+            let content = Arc::clone(content);
+            let mut request = Request::new(Method::PATCH, location.clone())
+                .header(CONTENT_TYPE, OCTETS)
+                .payload(Payload::Stream {
+                    content,
+                    offset,
+                    length,
+                });
+            // Some registries refuse a range that is the whole.
+            if offset > 0 {
+                request = request.header(CONTENT_RANGE, &range);
+            }
+            let failure = match self.once(&request).await {
+                Ok(response)
+                    if [
+                        StatusCode::ACCEPTED,
+                        StatusCode::CREATED,
+                        StatusCode::NO_CONTENT,
+                    ]
+                    .contains(&response.status()) =>
+                {
+                    return Ok(self.location(&response)?);
+                }
+                Ok(response) => self.setback(&request.method, response).await,
+                Err(error) => error.into(),
+            };
+            match failure {
+                Setback::Passing(_) if attempt + 1 < retry::ATTEMPTS => {}
+                failure => return Err(failure),
+            }
+            sleep(retry::delay(attempt, None)).await;
+            attempt += 1;
+            let (next, received) = self.progress(&location).await?;
+            // Whoever gets ahead may try as often as it takes.
+            if received > offset {
+                attempt = 0;
+            }
+            (location, offset) = (next, received.min(size));
+            if offset == size {
+                return Ok(location);
+            }
+        }
+    }
+
+    /// Where an interrupted upload goes on, and how many bytes the registry has.
+    async fn progress(&self, location: &Url) -> Result<(Url, u64), Setback> {
+        let request = Request::new(Method::GET, location.clone());
+        let response = self.session.send(&request, self.scopes).await?;
+        if response.status() != StatusCode::NO_CONTENT {
+            return Err(self.setback(&request.method, response).await);
+        }
+        let range = response
+            .headers()
+            .get(RANGE)
+            .and_then(|value| value.to_str().ok());
+        let last = range.and_then(|range| range.rsplit_once('-')?.1.parse::<u64>().ok());
+        // `0-0` is what registries say for nothing as well as for one byte: sending that byte again is refused by
+        // none of them when the count says so, hence count it as nothing.
+        let received = last.filter(|last| *last > 0).map_or(0, |last| last + 1);
+        let location = self
+            .location(&response)
+            .unwrap_or_else(|_| location.clone());
+        Ok((location, received))
+    }
+
+    /// One try, since a body must not be sent twice to the same place unasked.
+    async fn once(&self, request: &Request) -> Result<Response> {
+        let authorization = self.session.authorization(self.scopes).await?;
+        let authorization = authorization.as_ref();
+        self.session
+            .http
+            .once(&self.session.base, request, authorization)
+            .await
+    }
+
+    /// The address that an upload goes on at; relative or absolute, but never somewhere unsafe.
+    fn location(&self, response: &Response) -> Result<Url> {
+        let location = response
+            .headers()
+            .get(LOCATION)
+            .and_then(|value| value.to_str().ok());
+        let missing = || Error::new(ErrorKind::Corrupt, "the registry named no upload location");
+        let url = response
+            .url()
+            .join(location.ok_or_else(missing)?)
+            .map_err(Error::other)?;
+        guard::check(&self.session.base, &url, "upload location")?;
+        Ok(url)
+    }
+
+    async fn setback(&self, method: &Method, response: Response) -> Setback {
+        let status = response.status();
+        // A token may have run out on the way (401); an upload may have been forgotten (404, 416).
+        let passing = retry::is_temporary(status) || matches!(status.as_u16(), 401 | 404 | 416);
+        let error = self.session.refusal(method, response).await;
+        if passing {
+            Setback::Passing(error)
+        } else {
+            Setback::Final(error)
+        }
+    }
+}
