@@ -98,10 +98,7 @@ impl AnalyzedRunImage {
                 Some(self.image.as_str()).filter(|image| !image.is_empty()),
             )
             .with_some("extend", self.extend.then_some(true))
-            .with_some(
-                "target",
-                self.target.as_ref().map(Target::to_table),
-            )
+            .with_some("target", self.target.as_ref().map(Target::to_table))
     }
 }
 
@@ -191,10 +188,7 @@ mod tests {
     #[test]
     fn the_document_survives_reading_and_writing() {
         for text in [MINIMAL, LAYERS] {
-            assert_eq!(
-                Analyzed::parse(text).unwrap().to_toml(),
-                text
-            );
+            assert_eq!(Analyzed::parse(text).unwrap().to_toml(), text);
         }
     }
 

@@ -189,7 +189,10 @@ fn process_to_table(process: &Process, api: PlatformApi, keys: &Keys) -> Table {
 /// Where commands are texts, all but the first entry are arguments (FACTS 3.7).
 fn as_api_has_it(mut process: Process, api: PlatformApi) -> Process {
     if !api.has(Feature::CommandArrays) {
-        let mut args: Vec<_> = process.command.drain(1.min(process.command.len())..).collect();
+        let mut args: Vec<_> = process
+            .command
+            .drain(1.min(process.command.len())..)
+            .collect();
         args.extend(process.args.unwrap_or_default());
         process.args = Some(args);
     }

@@ -63,14 +63,23 @@ pub fn restore(
             log.info("Skipping buildpack layer analysis");
             metadata::Shas::new()
         }
-        Decisions::Layers { cached_launch_metadata, .. } => {
-            let records = metadata::Records { previous: sources.previous, cached: &cached };
+        Decisions::Layers {
+            cached_launch_metadata,
+            ..
+        } => {
+            let records = metadata::Records {
+                previous: sources.previous,
+                cached: &cached,
+            };
             metadata::restore(&layers, buildpacks, records, cached_launch_metadata, log)?
         }
     };
     let mut jobs = Vec::new();
     for buildpack in buildpacks {
-        log.debug(format_args!("Reading Buildpack Layers directory {}", layers_dir.display()));
+        log.debug(format_args!(
+            "Reading Buildpack Layers directory {}",
+            layers_dir.display()
+        ));
         let found = data::remove_stale(&layers, buildpack, &cached, &shas, log)?;
         jobs.extend(found.into_iter().map(Job::Layer));
     }
@@ -80,13 +89,21 @@ pub fn restore(
     let workers = Workers::for_machine();
     let run = |job: &Job| match job {
         Job::Layer(layer) => data::restore(layer, &layers, sources.cache, &workers, log),
-        Job::Sbom => {
-            sbom::restore(&layers, buildpacks, sources.cache, &cached.sbom, &workers, log)
-        }
+        Job::Sbom => sbom::restore(
+            &layers,
+            buildpacks,
+            sources.cache,
+            &cached.sbom,
+            &workers,
+            log,
+        ),
     };
     // Every job ends before the first failure, in the order of the group, is reported.
     let results: Vec<_> = jobs.par_iter().map(run).collect();
-    results.into_iter().collect::<Result<()>>().context(|| "restoring data")
+    results
+        .into_iter()
+        .collect::<Result<()>>()
+        .context(|| "restoring data")
 }
 
 enum Job {
