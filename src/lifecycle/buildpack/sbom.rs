@@ -153,3 +153,98 @@ pub fn copy(layers_dir: &Dir, escaped_id: &str, files: &[SbomFile]) -> Result<()
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lifecycle_core::data::layer::LayerTypes;
+
+    const ALL: [&str; 3] = [
+        "application/vnd.cyclonedx+json",
+        "Application/SPDX+json ; version=2",
+        "application/vnd.syft+json",
+    ];
+
+    fn layer(name: &str, launch: bool, cache: bool) -> Layer {
+        let types = LayerTypes {
+            launch,
+            cache,
+            build: false,
+        };
+        Layer {
+            name: name.into(),
+            types,
+        }
+    }
+
+    /// One file of this name: the places below `<layers>/sbom`, or the error.
+    fn check(name: &str, declared: &[&str], expected: std::result::Result<&[&str], &str>) {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::write(root.path().join(name), "{}").unwrap();
+        let dir = Dir::open(root.path()).unwrap();
+        let layers = [
+            layer("ll", true, false),
+            layer("lc", true, true),
+            layer("none", false, false),
+        ];
+        let declared: Vec<_> = declared.iter().map(|&text| text.to_owned()).collect();
+        let found = names(&dir).and_then(|names| find(&dir, &names, &layers, &declared, "a/b@1"));
+        let place = |file: &SbomFile| {
+            let layer = file
+                .layer
+                .as_ref()
+                .map(|layer| format!("{}/", layer.display()));
+            format!(
+                "{}/{}{}",
+                file.kind.dir_name(),
+                layer.unwrap_or_default(),
+                file.format.file_name()
+            )
+        };
+        let found = found.map(|files| files.iter().map(place).collect::<Vec<_>>());
+        let root = root.path().to_str().unwrap();
+        assert_eq!(
+            found.map_err(|error| error.to_string().replace(root, "")),
+            expected
+                .map(|places| places.iter().map(|&text| text.to_owned()).collect())
+                .map_err(str::to_owned),
+            "{name}"
+        );
+    }
+
+    #[test]
+    fn files_belong_to_layers_or_to_the_buildpack() {
+        check("launch.sbom.cdx.json", &ALL, Ok(&["launch/sbom.cdx.json"]));
+        check("build.sbom.spdx.json", &ALL, Ok(&["build/sbom.spdx.json"]));
+        check("ll.sbom.syft.json", &ALL, Ok(&["launch/ll/sbom.syft.json"]));
+        check(
+            "lc.sbom.cdx.json",
+            &ALL,
+            Ok(&["launch/lc/sbom.cdx.json", "cache/lc/sbom.cdx.json"]),
+        );
+        check(
+            "none.sbom.cdx.json",
+            &ALL,
+            Ok(&["build/none/sbom.cdx.json"]),
+        );
+        check("ll.x.sbom.cdx.json", &ALL, Ok(&["launch/ll/sbom.cdx.json"]));
+        check("other.sbom.cdx.json", &ALL, Ok(&[]));
+        check("x.ll.sbom.foo.json", &ALL, Ok(&[]));
+        check(".sbom.cdx.json", &ALL, Ok(&[]));
+        check("launch.sbom.json", &ALL, Ok(&[]));
+        check("launch.sbom.cdx.xml", &ALL, Ok(&[]));
+    }
+
+    #[test]
+    fn formats_have_to_be_declared() {
+        let undeclared = "validating SBOM file '/launch.sbom.cdx.json' for buildpack: 'a/b@1': undeclared SBOM media \
+                          type: 'application/vnd.cyclonedx+json'";
+        check("launch.sbom.cdx.json", &[], Err(undeclared));
+        check("launch.sbom.cdx.json", &ALL[1..], Err(undeclared));
+        check(
+            "ll.sbom.foo.json",
+            &ALL,
+            Err("unsupported SBOM file format: '/ll.sbom.foo.json'"),
+        );
+    }
+}
