@@ -31,8 +31,8 @@ fn modules_import_only_downwards() {
             for imported in crate_paths(line) {
                 let allowed =
                     imported == module || modules.get(imported).is_some_and(|other| other > rank);
-                // Names that are no module, such as `crate::Error`, are re-exports of the crate's root.
-                if !allowed && imported.starts_with(|c: char| c.is_ascii_lowercase()) {
+                // Other names behind `crate::` are items of the crate's root.
+                if !allowed && is_module(directory, imported) {
                     wrong.push(format!(
                         "{}:{number}: {module} imports {imported}",
                         file.path.display()
@@ -88,7 +88,7 @@ fn modules_are_named_after_what_they_hold() {
         names.any(|name| {
             matches!(
                 name.trim_end_matches(".rs"),
-                "util" | "utils" | "helper" | "helpers" | "common" | "misc"
+                "util" | "utils" | "helpers" | "common" | "misc"
             )
         })
     });
@@ -111,6 +111,7 @@ fn banned_calls() {
                 "src/lifecycle/platform",
                 "src/lifecycle/buildpack",
                 "src/lifecycle/command",
+                "src/launcher",
             ],
             "versions",
         ),
@@ -413,8 +414,13 @@ fn module_of(path: &Path, directory: &str) -> Option<String> {
     let inside = path.strip_prefix(directory).ok()?;
     let first = inside.iter().next()?.to_str()?;
     let module = first.strip_suffix(".rs").unwrap_or(first);
-    let is_root = matches!(module, "lib" | "bin" | "tests" | "tidy");
+    let is_root = matches!(module, "lib" | "main" | "bin" | "tests" | "tidy");
     (!is_root).then(|| module.to_owned())
+}
+
+fn is_module(directory: &str, name: &str) -> bool {
+    let place = root().join(directory).join(name);
+    place.is_dir() || place.with_extension("rs").is_file()
 }
 
 /// The names right behind each `crate::` of a line; of `crate::{a, b::c}` both.

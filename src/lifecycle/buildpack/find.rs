@@ -1,4 +1,4 @@
-use lifecycle_core::api::BuildpackApi;
+use lifecycle_core::api::{BuildpackApi, ModuleFeature};
 use lifecycle_core::data::ModuleKind;
 use lifecycle_core::data::descriptor::Descriptor;
 use lifecycle_core::data::group::{GroupElement, escape_id, verify_api};
@@ -29,6 +29,14 @@ impl Module {
             api: api.clone(),
             homepage: (!homepage.is_empty()).then(|| homepage.clone()),
             optional: element.optional,
+        }
+    }
+
+    /// The execution environments that the module is for; empty means all. Before Buildpack API 0.12 the list means nothing.
+    pub fn exec_env(&self) -> &[String] {
+        match self.api().is_ok_and(|api| api.has(ModuleFeature::ExecEnv)) {
+            true => &self.descriptor.exec_env,
+            false => &[],
         }
     }
 

@@ -5,7 +5,6 @@ use super::resolve::{self, Member, Verdict};
 use super::{Decisions, Modules, parallel};
 use crate::buildpack::{Detection, Module};
 use crate::log::Log;
-use lifecycle_core::api::ModuleFeature;
 use lifecycle_core::data::ModuleKind;
 use lifecycle_core::data::group::GroupElement;
 use lifecycle_core::data::order::{Order, OrderElement, Orders};
@@ -156,7 +155,7 @@ impl<'a, M: Modules> Search<'a, M> {
             if refused {
                 let detection = Detection::error(self.mismatch(&found.descriptor.targets));
                 self.detections.insert(key(element), Arc::new(detection));
-            } else if !self.runs_in(supported_exec_env(&found), element) {
+            } else if !self.runs_in(found.exec_env(), element) {
                 continue;
             }
             chosen.push(Chosen {
@@ -281,17 +280,6 @@ fn waiting(group: &[OrderElement], origin: Option<&Rc<Composite>>) -> Vec<Waitin
         origin: origin.cloned(),
     };
     group.iter().map(waiting).collect()
-}
-
-/// The execution environments that a module declares; before Buildpack API 0.12 the list means nothing.
-fn supported_exec_env(module: &Module) -> &[String] {
-    match module
-        .api()
-        .is_ok_and(|api| api.has(ModuleFeature::ExecEnv))
-    {
-        true => &module.descriptor.exec_env,
-        false => &[],
-    }
 }
 
 fn key(element: &OrderElement) -> Key {
