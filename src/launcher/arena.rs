@@ -27,7 +27,10 @@ unsafe impl Sync for Arena {}
 
 impl Arena {
     const fn new() -> Self {
-        Self { area: UnsafeCell::new([MaybeUninit::uninit(); SIZE]), used: AtomicUsize::new(0) }
+        Self {
+            area: UnsafeCell::new([MaybeUninit::uninit(); SIZE]),
+            used: AtomicUsize::new(0),
+        }
     }
 
     fn base(&self) -> *mut u8 {
@@ -36,12 +39,19 @@ impl Arena {
 
     /// Where in the area the allocation starts, if it is in it.
     fn offset(&self, pointer: *mut u8) -> Option<usize> {
-        pointer.addr().checked_sub(self.base().addr()).filter(|offset| *offset < SIZE)
+        pointer
+            .addr()
+            .checked_sub(self.base().addr())
+            .filter(|offset| *offset < SIZE)
     }
 
     /// Moves the end of the last allocation; false if `old_end` is not where it ends or the new one is too far.
     fn move_end(&self, old_end: usize, new_end: usize) -> bool {
-        new_end <= SIZE && self.used.compare_exchange(old_end, new_end, Relaxed, Relaxed).is_ok()
+        new_end <= SIZE
+            && self
+                .used
+                .compare_exchange(old_end, new_end, Relaxed, Relaxed)
+                .is_ok()
     }
 }
 
@@ -53,8 +63,17 @@ unsafe impl GlobalAlloc for Arena {
             let address = self.base().addr().checked_add(used)?;
             Some(used + (address.checked_next_multiple_of(layout.align())? - address))
         };
-        let end = |used| start(used)?.checked_add(layout.size()).filter(|end| *end <= SIZE);
-        match self.used.fetch_update(Relaxed, Relaxed, end).ok().and_then(start) {
+        let end = |used| {
+            start(used)?
+                .checked_add(layout.size())
+                .filter(|end| *end <= SIZE)
+        };
+        match self
+            .used
+            .fetch_update(Relaxed, Relaxed, end)
+            .ok()
+            .and_then(start)
+        {
             // SAFETY: `start` is at most `end`, which is inside the area.
             Some(start) => unsafe { self.base().add(start) },
             // SAFETY: the caller's promise about `layout`.
@@ -78,7 +97,9 @@ unsafe impl GlobalAlloc for Arena {
             return unsafe { System.realloc(pointer, layout, new_size) };
         };
         let new_end = start.checked_add(new_size);
-        if new_size <= layout.size() || new_end.is_some_and(|end| self.move_end(start + layout.size(), end)) {
+        if new_size <= layout.size()
+            || new_end.is_some_and(|end| self.move_end(start + layout.size(), end))
+        {
             return pointer;
         }
         // SAFETY: the caller promises that the size fits the alignment; both ranges hold at least `layout.size()`
@@ -112,7 +133,11 @@ mod tests {
             assert_eq!(two.addr() % 64, 0);
             assert!(two.addr() >= one.addr() + 3);
             two.write_bytes(7, 8);
-            assert_eq!(arena.realloc(two, layout(8, 64), 100), two, "the last grows in place");
+            assert_eq!(
+                arena.realloc(two, layout(8, 64), 100),
+                two,
+                "the last grows in place"
+            );
             let moved = arena.realloc(one, layout(3, 1), 50);
             assert_ne!(moved, one);
             arena.dealloc(moved, layout(50, 1));

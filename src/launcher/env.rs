@@ -18,7 +18,11 @@ const PATHS: [(&str, &str); 2] = [("bin", "PATH"), ("lib", "LD_LIBRARY_PATH")];
 ///
 /// # Errors
 /// A directory or file cannot be read.
-pub(crate) fn apply(env: &mut Env, buildpacks: &[Vec<Layer>], process_type: Option<&str>) -> Result<()> {
+pub(crate) fn apply(
+    env: &mut Env,
+    buildpacks: &[Vec<Layer>],
+    process_type: Option<&str>,
+) -> Result<()> {
     for layers in buildpacks {
         for layer in layers {
             add_paths(env, layer).context(|| "add layer root")?;
@@ -53,7 +57,8 @@ fn apply_files(env: &mut Env, layer: &Layer, process_type: Option<&str>) -> Resu
 }
 
 fn apply_directory(env: &mut Env, directory: &Path) -> Result<()> {
-    let files = read_files(directory).context(|| format!("apply env files from dir '{}'", directory.display()))?;
+    let files = read_files(directory)
+        .context(|| format!("apply env files from dir '{}'", directory.display()))?;
     env.apply_files(&files, DefaultAction::Override);
     Ok(())
 }
@@ -69,4 +74,135 @@ fn read_files(directory: &Path) -> Result<BTreeMap<OsString, OsString>> {
         }
     }
     Ok(files)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lifecycle_core::data::ModuleKind;
+    use lifecycle_core::data::group::GroupElement;
+    use std::fs;
+
+    /// `files`: paths below `<layers>`; those that end in `/` are directories, the others have their own name as
+    /// content. `expected`: `NAME=value` words, `L` being `<layers>`.
+    #[track_caller]
+    fn check(files: &[&str], process_type: Option<&str>, expected: Result<&str, &str>) {
+        let layers_dir = tempfile::tempdir().unwrap();
+        for file in files {
+            let path = layers_dir.path().join(file);
+            if file.ends_with('/') {
+                fs::create_dir_all(path).unwrap();
+            } else {
+                fs::create_dir_all(path.parent().unwrap()).unwrap();
+                fs::write(&path, path.file_name().unwrap().to_str().unwrap()).unwrap();
+            }
+        }
+        let root = layers_dir.path().display().to_string();
+        let found = launch_env(layers_dir.path(), process_type)
+            .map(|env| {
+                let words: Vec<_> = env
+                    .iter()
+                    .map(|(name, value)| format!("{}={}", name.display(), value.display()))
+                    .collect();
+                words.join(" ").replace(&root, "L")
+            })
+            .map_err(|error| error.to_string().replace(&root, "L"));
+        assert_eq!(found, expected.map(str::to_owned).map_err(str::to_owned));
+    }
+
+    fn launch_env(layers_dir: &Path, process_type: Option<&str>) -> Result<Env> {
+        let buildpack = |id: &str| GroupElement {
+            kind: ModuleKind::Buildpack,
+            id: id.into(),
+            version: "1".into(),
+            api: "0.10".into(),
+            homepage: None,
+            optional: false,
+        };
+        let layers = layers::of_buildpacks(
+            layers_dir,
+            &[buildpack("a/x"), buildpack("gone"), buildpack("b")],
+        )?;
+        let mut env = Env::default();
+        apply(&mut env, &layers, process_type)?;
+        Ok(env)
+    }
+
+    #[test]
+    fn directories() {
+        let files = [
+            "a_x/l2/bin/",
+            "a_x/l1/bin/",
+            "a_x/l1/lib/",
+            "b/l/bin/",
+            "a_x/bin",
+            "other/l/bin/",
+            "gone.toml",
+        ];
+        check(
+            &files,
+            None,
+            Ok("LD_LIBRARY_PATH=L/a_x/l1/lib PATH=L/b/l/bin:L/a_x/l2/bin:L/a_x/l1/bin"),
+        );
+        check(
+            &["a_x/l1/env/PATH.override", "a_x/l2/bin/"],
+            None,
+            Ok("PATH=PATH.override"),
+        );
+    }
+
+    #[test]
+    fn files_of_layers() {
+        let files = [
+            "a_x/l1/env/A",
+            "a_x/l1/env/C.append",
+            "a_x/l2/env/C.append",
+            "b/l/env/C.prepend",
+            "a_x/l1/env.launch/B",
+            "a_x/l1/env.launch/web/W",
+            "a_x/l1/env.launch/other/O",
+            "a_x/l1/env.build/N",
+            "a_x/l1/env/sub/X",
+            "b/file",
+        ];
+        let common = "A=A B=B C=C.prependC.appendC.append";
+        check(&files, None, Ok(common));
+        check(&files, Some("web"), Ok(&format!("{common} W=W")));
+    }
+
+    #[test]
+    fn links_and_hostile_entries() {
+        let layers_dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| layers_dir.path().join(name);
+        fs::create_dir_all(path("b/real/env")).unwrap();
+        fs::write(path("b/real/env/A"), "a").unwrap();
+        fs::write(path("target"), "linked").unwrap();
+        std::os::unix::fs::symlink("real", path("b/link")).unwrap();
+        std::os::unix::fs::symlink(path("target"), path("b/real/env/LINK")).unwrap();
+        std::os::unix::fs::symlink("/usr", path("b/real/env/DIRECTORY")).unwrap();
+        std::os::unix::fs::symlink("/nowhere", path("b/real/bin")).unwrap();
+        let env = launch_env(layers_dir.path(), None).unwrap();
+        assert_eq!(env, Env::from_pairs([("A", "a"), ("LINK", "linked")]));
+
+        std::os::unix::fs::symlink("/dev/zero", path("b/real/env/ZERO")).unwrap();
+        let error = launch_env(layers_dir.path(), None).unwrap_err().to_string();
+        assert!(
+            error.ends_with("b/real/env/ZERO: not a regular file"),
+            "{error}"
+        );
+        fs::remove_file(path("b/real/env/ZERO")).unwrap();
+        let fifo = path("b/real/env/FIFO");
+        assert!(
+            std::process::Command::new("mkfifo")
+                .arg(&fifo)
+                .status()
+                .unwrap()
+                .success()
+        );
+        let error = launch_env(layers_dir.path(), None).unwrap_err().to_string();
+        assert!(
+            error.ends_with("b/real/env/FIFO: not a regular file"),
+            "{error}"
+        );
+    }
 }

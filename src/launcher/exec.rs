@@ -16,7 +16,8 @@ use std::path::{Path, PathBuf};
 /// # Errors
 /// There is no such executable.
 pub(crate) fn look_up(command: &OsStr, path: &OsStr) -> Result<PathBuf> {
-    find(command, path).map_err(|cause| Error::other(format_args!("exec: \"{}\": {cause}", command.display())))
+    find(command, path)
+        .map_err(|cause| Error::other(format_args!("exec: \"{}\": {cause}", command.display())))
 }
 
 fn find(command: &OsStr, path: &OsStr) -> Result<PathBuf> {
@@ -31,7 +32,9 @@ fn find(command: &OsStr, path: &OsStr) -> Result<PathBuf> {
                 if candidate.is_absolute() {
                     return Ok(candidate);
                 }
-                return Err(Error::other("cannot run executable found relative to current directory"));
+                return Err(Error::other(
+                    "cannot run executable found relative to current directory",
+                ));
             }
         }
     }
@@ -39,7 +42,8 @@ fn find(command: &OsStr, path: &OsStr) -> Result<PathBuf> {
 }
 
 fn check_executable(path: &Path) -> Result<()> {
-    let metadata = fs::metadata(path).map_err(|error| Error::from(error).in_context(format!("stat {}", path.display())))?;
+    let metadata = fs::metadata(path)
+        .map_err(|error| Error::from(error).in_context(format!("stat {}", path.display())))?;
     if metadata.is_dir() {
         return Err(Error::other("is a directory"));
     }
@@ -55,7 +59,10 @@ fn check_executable(path: &Path) -> Result<()> {
 /// The kernel refuses, or an argument or variable has a NUL byte.
 pub(crate) fn replace(program: &Path, arguments: &[OsString], env: &Env) -> Result<Infallible> {
     let program = c_string(program.as_os_str().as_bytes())?;
-    let arguments = arguments.iter().map(|argument| c_string(argument.as_bytes())).collect::<Result<Vec<_>>>()?;
+    let arguments = arguments
+        .iter()
+        .map(|argument| c_string(argument.as_bytes()))
+        .collect::<Result<Vec<_>>>()?;
     let variable = |(name, value): (&OsStr, &OsStr)| {
         let mut variable = Vec::with_capacity(name.len() + value.len() + 2);
         variable.extend(name.as_bytes());
@@ -71,7 +78,10 @@ fn c_string(bytes: impl Into<Vec<u8>>) -> Result<CString> {
     CString::new(bytes).map_err(|error| {
         let bytes = error.into_vec();
         let start = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-        Error::other(format_args!("'{}' is followed by a NUL byte", String::from_utf8_lossy(start)))
+        Error::other(format_args!(
+            "'{}' is followed by a NUL byte",
+            String::from_utf8_lossy(start)
+        ))
     })
 }
 
@@ -80,6 +90,66 @@ fn c_string(bytes: impl Into<Vec<u8>>) -> Result<CString> {
 /// # Errors
 /// The kernel refuses.
 pub(crate) fn change_directory(directory: &Path) -> Result<()> {
-    std::env::set_current_dir(directory)
-        .map_err(|error: io::Error| Error::from(error).in_context(format!("chdir {}", directory.display())))
+    std::env::set_current_dir(directory).map_err(|error: io::Error| {
+        Error::from(error).in_context(format!("chdir {}", directory.display()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// Looks `command` up in a `PATH` in which `D` stands for a directory with `tool`, `plain` (not executable) and
+    /// the directory `dir`.
+    #[track_caller]
+    fn check(command: &str, path: &str, expected: Result<&str, &str>) {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().display().to_string();
+        for (name, mode) in [("tool", 0o755), ("plain", 0o644)] {
+            fs::write(directory.path().join(name), "").unwrap();
+            fs::set_permissions(
+                directory.path().join(name),
+                fs::Permissions::from_mode(mode),
+            )
+            .unwrap();
+        }
+        fs::create_dir(directory.path().join("dir")).unwrap();
+        let found = look_up(
+            OsStr::new(&command.replace('D', &root)),
+            OsStr::new(&path.replace('D', &root)),
+        )
+        .map(|path| path.display().to_string().replace(&root, "D"))
+        .map_err(|error| error.to_string().replace(&root, "D"));
+        assert_eq!(found, expected.map(str::to_owned).map_err(str::to_owned));
+    }
+
+    #[test]
+    fn programs_are_looked_up() {
+        let missing = |name: &str| format!("exec: \"{name}\": executable file not found in $PATH");
+        check("tool", "/nowhere:D", Ok("D/tool"));
+        check("none", "/nowhere:D", Err(&missing("none")));
+        check("plain", "D", Err(&missing("plain")));
+        check("dir", "D", Err(&missing("dir")));
+        check("", "D", Err(&missing("")));
+        check("D/tool", "", Ok("D/tool"));
+        check(
+            "D/none",
+            "",
+            Err("exec: \"D/none\": stat D/none: no such file or directory"),
+        );
+        check("D/plain", "", Err("exec: \"D/plain\": permission denied"));
+        check("D/dir", "", Err("exec: \"D/dir\": is a directory"));
+        let here = "exec: \"main.rs\": executable file not found in $PATH";
+        check("main.rs", ":.", Err(here));
+    }
+
+    #[test]
+    fn nul_bytes_are_refused() {
+        let env = Env::from_pairs([("A", "b\0c")]);
+        let error = replace(Path::new("/nowhere"), &[], &env).unwrap_err();
+        assert_eq!(error.to_string(), "'A=b' is followed by a NUL byte");
+        let error = replace(Path::new("/nowhere"), &[], &Env::default()).unwrap_err();
+        assert_eq!(error.to_string(), "no such file or directory");
+    }
 }

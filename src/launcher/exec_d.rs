@@ -25,9 +25,12 @@ const GRACE: Duration = Duration::from_millis(50);
 pub(crate) fn run_all(programs: &[PathBuf], env: &mut Env) -> Result<()> {
     for program in programs {
         let output = run(program, env)?;
-        for (name, value) in
-            decode(output).context(|| format!("failed to decode output from exec.d file at path '{}'", program.display()))?
-        {
+        for (name, value) in decode(output).context(|| {
+            format!(
+                "failed to decode output from exec.d file at path '{}'",
+                program.display()
+            )
+        })? {
             env.set(name, value);
         }
     }
@@ -36,7 +39,12 @@ pub(crate) fn run_all(programs: &[PathBuf], env: &mut Env) -> Result<()> {
 
 /// The output of one program; longer than [`OUTPUT_LIMIT`] only by what shows that it is too long.
 fn run(program: &Path, env: &Env) -> Result<Vec<u8>> {
-    let failed = || format!("failed to execute exec.d file at path '{}'", program.display());
+    let failed = || {
+        format!(
+            "failed to execute exec.d file at path '{}'",
+            program.display()
+        )
+    };
     let (mut reader, writer) = io::pipe().context(|| "failed to create pipe")?;
     let mut command = Command::new(program);
     command.env_clear().envs(env.iter()).stdin(Stdio::null());
@@ -44,9 +52,14 @@ fn run(program: &Path, env: &Env) -> Result<Vec<u8>> {
     let child = command.spawn();
     // The command holds this process's copy of the writing end.
     drop(command);
-    let mut child = child.context(|| format!("fork/exec {}", program.display())).context(failed)?;
+    let mut child = child
+        .context(|| format!("fork/exec {}", program.display()))
+        .context(failed)?;
     let output = read(&mut reader, &mut child);
-    if output.as_ref().is_ok_and(|output| output.len() > OUTPUT_LIMIT) {
+    if output
+        .as_ref()
+        .is_ok_and(|output| output.len() > OUTPUT_LIMIT)
+    {
         // It may be printing for ever. That it cannot be killed means that it has ended.
         let _ = child.kill();
     }
@@ -56,7 +69,12 @@ fn run(program: &Path, env: &Env) -> Result<Vec<u8>> {
     match output {
         Ok(output) if output.len() > OUTPUT_LIMIT => Ok(output),
         _ if !status.success() => Err(Error::other(describe(status)).in_context(failed())),
-        output => output.context(|| format!("failed to read output from exec.d file at path '{}'", program.display())),
+        output => output.context(|| {
+            format!(
+                "failed to read output from exec.d file at path '{}'",
+                program.display()
+            )
+        }),
     }
 }
 
@@ -90,15 +108,139 @@ fn describe(status: ExitStatus) -> String {
 /// The variables that an output sets.
 fn decode(output: Vec<u8>) -> Result<Vec<(String, String)>> {
     if output.len() > OUTPUT_LIMIT {
-        return Err(Error::other(format_args!("larger than the limit of {OUTPUT_LIMIT} bytes")));
+        return Err(Error::other(format_args!(
+            "larger than the limit of {OUTPUT_LIMIT} bytes"
+        )));
     }
     let text = String::from_utf8(output).map_err(|_| Error::other("toml: not UTF-8"))?;
     toml::parse(&text)?
         .into_iter()
         .map(|(name, value)| match value {
-            Value::String(value) if !name.contains('\0') && !value.contains('\0') => Ok((name, value)),
-            Value::String(_) => Err(Error::other(format_args!("variable '{name}' contains a NUL byte"))),
-            _ => Err(Error::other(format_args!("toml: value of '{name}' is not a string"))),
+            Value::String(value) if !name.contains('\0') && !value.contains('\0') => {
+                Ok((name, value))
+            }
+            Value::String(_) => Err(Error::other(format_args!(
+                "variable '{name}' contains a NUL byte"
+            ))),
+            _ => Err(Error::other(format_args!(
+                "toml: value of '{name}' is not a string"
+            ))),
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+    use std::time::Instant;
+
+    #[track_caller]
+    fn check_decode(output: &[u8], expected: Result<&[(&str, &str)], &str>) {
+        let found = decode(output.to_vec()).map_err(|error| error.to_string());
+        let owned = |pairs: &[(&str, &str)]| {
+            pairs
+                .iter()
+                .map(|(k, v)| (k.to_string(), v.to_string()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found, expected.map(owned).map_err(str::to_owned));
+    }
+
+    #[test]
+    fn outputs() {
+        check_decode(b"", Ok(&[]));
+        check_decode(
+            b"A = \"1\"\n\"odd key\" = '''x\ny'''\n",
+            Ok(&[("A", "1"), ("odd key", "x\ny")]),
+        );
+        check_decode(b"x = 1", Err("toml: value of 'x' is not a string"));
+        check_decode(b"[t]", Err("toml: value of 't' is not a string"));
+        check_decode(
+            b"[[",
+            Err("toml: line 1, column 3: unquoted keys cannot be empty"),
+        );
+        check_decode(b"a = \"\xff\"", Err("toml: not UTF-8"));
+        check_decode(b"a = \"\\u0000\"", Err("variable 'a' contains a NUL byte"));
+        let long = vec![b'\n'; OUTPUT_LIMIT + 1];
+        check_decode(&long, Err("larger than the limit of 1048576 bytes"));
+    }
+
+    /// Runs a shell script as an exec.d program; `expected` is the variable `A` or the error behind the path.
+    #[track_caller]
+    fn check(script: &str, expected: Result<&str, &str>) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("program");
+        std::fs::write(&path, script).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut env = Env::from_pairs([("PATH", "/usr/bin:/bin"), ("OLD", "old")]);
+        let started = Instant::now();
+        let found = run_all(std::slice::from_ref(&path), &mut env)
+            .map(|()| {
+                env.get("A")
+                    .unwrap_or_default()
+                    .to_str()
+                    .unwrap()
+                    .to_owned()
+            })
+            .map_err(|error| error.to_string().replace(&path.display().to_string(), "P"));
+        assert_eq!(
+            found,
+            expected.map(str::to_owned).map_err(str::to_owned),
+            "{script}"
+        );
+        assert!(started.elapsed() < Duration::from_secs(4), "{script}");
+    }
+
+    #[test]
+    fn programs() {
+        check("#!/bin/sh\necho \"A = '$OLD'\" >&3", Ok("old"));
+        check("#!/bin/sh\necho ignored >/dev/null", Ok(""));
+        check(
+            "#!/bin/sh\ncat; echo \"A = 'no input'\" >&3",
+            Ok("no input"),
+        );
+        check(
+            "#!/bin/sh\nexit 3",
+            Err("failed to execute exec.d file at path 'P': exit status 3"),
+        );
+        check(
+            "#!/bin/sh\nkill -9 $$",
+            Err("failed to execute exec.d file at path 'P': signal: killed"),
+        );
+        check(
+            "#!/nowhere\n",
+            Err(
+                "failed to execute exec.d file at path 'P': fork/exec P: no such file or directory",
+            ),
+        );
+        check(
+            "#!/bin/sh\necho x >&3",
+            Err(
+                "failed to decode output from exec.d file at path 'P': toml: line 1, column 2: key with no value",
+            ),
+        );
+    }
+
+    #[test]
+    fn programs_that_hang_up_or_do_not() {
+        check(
+            "#!/bin/sh\nexec 3>&-\nsleep 0.2\nexit 4",
+            Err("failed to execute exec.d file at path 'P': exit status 4"),
+        );
+        check(
+            "#!/bin/sh\necho \"A = 'x'\" >&3\nsleep 10 >/dev/null 2>&1 &",
+            Ok("x"),
+        );
+    }
+
+    #[test]
+    fn output_is_bounded() {
+        let too_long = "failed to decode output from exec.d file at path 'P': larger than the limit of 1048576 bytes";
+        check("#!/bin/sh\nexec cat /dev/zero >&3", Err(too_long));
+        check(
+            "#!/bin/sh\ntrap '' PIPE TERM\nwhile :; do head -c 100000 /dev/zero >&3; done 2>/dev/null",
+            Err(too_long),
+        );
+    }
 }

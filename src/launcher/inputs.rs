@@ -42,7 +42,8 @@ impl Inputs {
     pub(crate) fn read(arguments: Vec<OsString>, process_env: Env) -> Result<Self> {
         let platform_api = PlatformApi::requested(process_env.get("CNB_PLATFORM_API"))?;
         let layers_dir = absolute(or_default(&process_env, "CNB_LAYERS_DIR", "/layers"));
-        let metadata = read_metadata(&layers_dir, platform_api).context(|| "failed to read metadata")?;
+        let metadata =
+            read_metadata(&layers_dir, platform_api).context(|| "failed to read metadata")?;
         for buildpack in &metadata.buildpacks {
             verify_api(&buildpack.api, "buildpack", &buildpack.id)?;
         }
@@ -63,13 +64,19 @@ impl Inputs {
 
 fn read_metadata(layers_dir: &Path, platform_api: PlatformApi) -> Result<BuildMetadata> {
     let path = layers_dir.join("config/metadata.toml");
-    let text = String::from_utf8(file::read_opened(sys::open(&path)?, &path, file::DOCUMENT_LIMIT)?);
+    let text = String::from_utf8(file::read_opened(
+        sys::open(&path)?,
+        &path,
+        file::DOCUMENT_LIMIT,
+    )?);
     let text = text.map_err(|_| Error::other("toml: not UTF-8"))?;
     BuildMetadata::parse(&text, platform_api)
 }
 
 fn non_empty(env: &Env, name: &str) -> Option<OsString> {
-    env.get(name).filter(|value| !value.is_empty()).map(Into::into)
+    env.get(name)
+        .filter(|value| !value.is_empty())
+        .map(Into::into)
 }
 
 fn or_default(env: &Env, name: &str, default: &str) -> OsString {

@@ -21,7 +21,9 @@ const LIFECYCLE_DIR: &str = "/cnb/lifecycle";
 /// # Errors
 /// Anything that keeps it from starting.
 pub(crate) fn launch(inputs: Inputs) -> Result<Infallible, Failure> {
-    become_process(inputs).context(|| "failed to launch").during(Phase::Launch)
+    become_process(inputs)
+        .context(|| "failed to launch")
+        .during(Phase::Launch)
 }
 
 fn become_process(inputs: Inputs) -> Result<Infallible> {
@@ -30,27 +32,42 @@ fn become_process(inputs: Inputs) -> Result<Infallible> {
     exec::change_directory(&inputs.app_dir).context(|| "change to app directory")?;
 
     let scan = || layers::of_buildpacks(&inputs.layers_dir, &inputs.metadata.buildpacks);
-    let mut env = Env::for_launch(inputs.process_env, Path::new(PROCESS_DIR), Path::new(LIFECYCLE_DIR));
+    let mut env = Env::for_launch(
+        inputs.process_env,
+        Path::new(PROCESS_DIR),
+        Path::new(LIFECYCLE_DIR),
+    );
     let layers = scan().context(|| "modify env")?;
     env::apply(&mut env, &layers, process_type).context(|| "modify env")?;
     let programs = layers::files(&layers, "exec.d", process_type).context(|| "exec.d")?;
     exec_d::run_all(&programs, &mut env).context(|| "exec.d")?;
 
-    let working_dir = start.working_dir.as_ref().map_or_else(|| inputs.app_dir.clone(), PathBuf::from);
+    let working_dir = start
+        .working_dir
+        .as_ref()
+        .map_or_else(|| inputs.app_dir.clone(), PathBuf::from);
     if start.direct {
         return launch_direct(&start, &working_dir, &inputs.app_dir, &env);
     }
     // exec.d programs may have written profile scripts.
     let layers = if programs.is_empty() { layers } else { scan()? };
-    let profiles = shell::profiles(&layers, process_type, &inputs.app_dir).context(|| "find profiles")?;
+    let profiles =
+        shell::profiles(&layers, process_type, &inputs.app_dir).context(|| "find profiles")?;
     shell::check_buildpack(&start, &inputs.metadata)?;
     shell::launch(&start, &inputs.argv0, &working_dir, &profiles, &env)
 }
 
-fn launch_direct(start: &Start, working_dir: &Path, app_dir: &Path, env: &Env) -> Result<Infallible> {
+fn launch_direct(
+    start: &Start,
+    working_dir: &Path,
+    app_dir: &Path,
+    env: &Env,
+) -> Result<Infallible> {
     let command = start.command.as_deref().ok_or_else(|| {
         let process_type = start.process_type.as_deref().unwrap_or_default();
-        Error::other(format_args!("no command provided for process type {process_type:?}"))
+        Error::other(format_args!(
+            "no command provided for process type {process_type:?}"
+        ))
     })?;
     let path = env.get("PATH").unwrap_or(OsStr::new(""));
     let program = exec::look_up(command, path).context(|| "path lookup")?;

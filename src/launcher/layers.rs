@@ -17,7 +17,10 @@ impl Layer {
     /// The path of `name` in this layer, if there may be such an entry. Answers from one listing, because most layers
     /// have few of the directories that matter at launch.
     pub(crate) fn entry(&self, name: &str) -> Option<PathBuf> {
-        let may_exist = self.entries.as_ref().is_none_or(|entries| entries.iter().any(|entry| entry.name == name));
+        let may_exist = self
+            .entries
+            .as_ref()
+            .is_none_or(|entries| entries.iter().any(|entry| entry.name == name));
         may_exist.then(|| self.path.join(name))
     }
 
@@ -26,7 +29,9 @@ impl Layer {
     /// # Errors
     /// It cannot be found out.
     pub(crate) fn existing(&self, name: &str) -> Result<Option<PathBuf>> {
-        let Some(path) = self.entry(name) else { return Ok(None) };
+        let Some(path) = self.entry(name) else {
+            return Ok(None);
+        };
         let is_listed = |entry: &Entry| entry.name == name && entry.kind != Kind::Link;
         let exists = self.entries.iter().flatten().any(is_listed) || exists(&path)?;
         Ok(exists.then_some(path))
@@ -38,21 +43,35 @@ impl Layer {
 ///
 /// # Errors
 /// A directory cannot be listed, or a buildpack's id cannot name one.
-pub(crate) fn of_buildpacks(layers_dir: &Path, buildpacks: &[GroupElement]) -> Result<Vec<Vec<Layer>>> {
-    buildpacks.iter().map(|buildpack| of_buildpack(layers_dir, buildpack)).collect()
+pub(crate) fn of_buildpacks(
+    layers_dir: &Path,
+    buildpacks: &[GroupElement],
+) -> Result<Vec<Vec<Layer>>> {
+    buildpacks
+        .iter()
+        .map(|buildpack| of_buildpack(layers_dir, buildpack))
+        .collect()
 }
 
 fn of_buildpack(layers_dir: &Path, buildpack: &GroupElement) -> Result<Vec<Layer>> {
     let name = buildpack.escaped_id();
     if matches!(name.as_str(), "" | "." | "..") {
-        return Err(Error::other(format_args!("buildpack ID '{}' cannot name a directory", buildpack.id)));
+        return Err(Error::other(format_args!(
+            "buildpack ID '{}' cannot name a directory",
+            buildpack.id
+        )));
     }
     let directory = layers_dir.join(name);
-    let layers = list(&directory)?.into_iter().filter(|entry| entry.kind == Kind::Directory);
+    let layers = list(&directory)?
+        .into_iter()
+        .filter(|entry| entry.kind == Kind::Directory);
     Ok(layers
         .map(|entry| {
             let path = directory.join(entry.name);
-            Layer { entries: sys::list(&path).ok(), path }
+            Layer {
+                entries: sys::list(&path).ok(),
+                path,
+            }
         })
         .collect())
 }
@@ -62,12 +81,22 @@ fn of_buildpack(layers_dir: &Path, buildpack: &GroupElement) -> Result<Vec<Layer
 ///
 /// # Errors
 /// A directory cannot be listed.
-pub(crate) fn files(layers: &[Vec<Layer>], directory: &str, process_type: Option<&str>) -> Result<Vec<PathBuf>> {
+pub(crate) fn files(
+    layers: &[Vec<Layer>],
+    directory: &str,
+    process_type: Option<&str>,
+) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for directory in layers.iter().flatten().filter_map(|layer| layer.entry(directory)) {
+    for directory in layers
+        .iter()
+        .flatten()
+        .filter_map(|layer| layer.entry(directory))
+    {
         let own = process_type.map(|process_type| directory.join(process_type));
         for directory in [Some(directory), own].into_iter().flatten() {
-            let entries = list(&directory)?.into_iter().filter(|entry| entry.kind != Kind::Directory);
+            let entries = list(&directory)?
+                .into_iter()
+                .filter(|entry| entry.kind != Kind::Directory);
             files.extend(entries.map(|entry| directory.join(entry.name)));
         }
     }
@@ -92,5 +121,6 @@ pub(crate) fn list(directory: &Path) -> Result<Vec<Entry>> {
 /// # Errors
 /// It cannot be found out.
 pub(crate) fn exists(path: &Path) -> Result<bool> {
-    path.try_exists().context(|| format!("stat {}", path.display()))
+    path.try_exists()
+        .context(|| format!("stat {}", path.display()))
 }

@@ -4,7 +4,10 @@
 //! It runs before every container start and is shipped with every app, so it stays small and does little: no runtime
 //! set-up, no backtraces (`unwind`), no system call that isn't needed.
 #![cfg_attr(not(test), no_main)]
-#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unused))]
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, unused)
+)]
 
 mod arena;
 mod env;
@@ -42,8 +45,13 @@ fn start(
     let inputs = Inputs::read(arguments, process_env)?;
     if let Some(process_type) = &inputs.ignored_process_type {
         let process_type = process_type.display();
-        messages.warning(&format!("CNB_PROCESS_TYPE is not supported in Platform API {}", inputs.platform_api));
-        messages.warning(&format!("Run with ENTRYPOINT '{process_type}' to invoke the '{process_type}' process type"));
+        messages.warning(&format!(
+            "CNB_PROCESS_TYPE is not supported in Platform API {}",
+            inputs.platform_api
+        ));
+        messages.warning(&format!(
+            "Run with ENTRYPOINT '{process_type}' to invoke the '{process_type}' process type"
+        ));
     }
     launch::launch(inputs)
 }

@@ -14,7 +14,8 @@ impl Messages {
     pub(crate) fn new(env: &Env) -> Self {
         let no_color = env.get("CNB_NO_COLOR").and_then(|value| value.to_str());
         // What Go's ParseBool takes for true.
-        let no_color = no_color.is_some_and(|value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"));
+        let no_color = no_color
+            .is_some_and(|value| matches!(value, "1" | "t" | "T" | "true" | "TRUE" | "True"));
         Self { color: !no_color }
     }
 
@@ -29,7 +30,11 @@ impl Messages {
     }
 
     fn line(self, color: &str, prefix: &str, text: &str) {
-        let (color, end) = if self.color { (color, "\x1b[0m") } else { ("", "") };
+        let (color, end) = if self.color {
+            (color, "\x1b[0m")
+        } else {
+            ("", "")
+        };
         sys::write_stdout(format!("{color}{prefix}{end}{text}\n").as_bytes());
     }
 }

@@ -24,7 +24,11 @@ pub(crate) fn execve(program: &CStr, arguments: &[CString], variables: &[CString
 }
 
 fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
-    texts.iter().map(|text| text.as_ptr()).chain([std::ptr::null()]).collect()
+    texts
+        .iter()
+        .map(|text| text.as_ptr())
+        .chain([std::ptr::null()])
+        .collect()
 }
 
 /// Opens a file for reading, without waiting for the writer of a fifo. One system call; the C library would make two.
@@ -32,14 +36,17 @@ fn pointers(texts: &[CString]) -> Vec<*const libc::c_char> {
 /// # Errors
 /// It cannot be opened; the context is `open <path>`.
 pub(crate) fn open(path: &Path) -> Result<File> {
-    open_with(path, libc::O_NONBLOCK).map(File::from).context(|| format!("open {}", path.display()))
+    open_with(path, libc::O_NONBLOCK)
+        .map(File::from)
+        .context(|| format!("open {}", path.display()))
 }
 
 fn open_with(path: &Path, flags: libc::c_int) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let flags = libc::O_RDONLY | libc::O_CLOEXEC | flags;
     // SAFETY: the path is NUL-terminated and outlives the call; the others are numbers.
-    let descriptor = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) };
+    let descriptor =
+        unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) };
     match i32::try_from(descriptor) {
         // SAFETY: the kernel has just opened it, nothing else owns it.
         Ok(descriptor @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
@@ -76,7 +83,12 @@ pub(crate) fn list(directory: &Path) -> io::Result<Vec<Entry>> {
     loop {
         // SAFETY: the kernel writes at most the buffer's length; the descriptor is open.
         let count = unsafe {
-            libc::syscall(libc::SYS_getdents64, descriptor.as_raw_fd(), buffer.as_mut_ptr(), buffer.len())
+            libc::syscall(
+                libc::SYS_getdents64,
+                descriptor.as_raw_fd(),
+                buffer.as_mut_ptr(),
+                buffer.len(),
+            )
         };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
         if count == 0 {
@@ -86,7 +98,10 @@ pub(crate) fn list(directory: &Path) -> io::Result<Vec<Entry>> {
         while let Some((kind, name, rest)) = split_record(records) {
             if name != b"." && name != b".." {
                 let name = OsStr::from_bytes(name);
-                entries.push(Entry { name: name.to_owned(), kind: kind_of(kind, directory, name)? });
+                entries.push(Entry {
+                    name: name.to_owned(),
+                    kind: kind_of(kind, directory, name)?,
+                });
             }
             records = rest;
         }
@@ -120,7 +135,9 @@ fn kind_of(kind: u8, directory: &Path, name: &OsStr) -> io::Result<Kind> {
 
 /// Whether this user may execute the file at `path`.
 pub(crate) fn is_executable(path: &Path) -> bool {
-    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else { return false };
+    let Ok(path) = CString::new(path.as_os_str().as_bytes()) else {
+        return false;
+    };
     // SAFETY: the path is NUL-terminated and outlives the call.
     unsafe { libc::access(path.as_ptr(), libc::X_OK) == 0 }
 }
@@ -138,7 +155,11 @@ pub(crate) fn give_as_output(command: &mut Command, writer: PipeWriter) {
             // SAFETY: as above; what the child had as 3 is closed in the child only.
             unsafe { libc::dup2(descriptor, OUTPUT) }
         };
-        if result == -1 { Err(io::Error::last_os_error()) } else { Ok(()) }
+        if result == -1 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
     };
     // SAFETY: between fork and exec `attach` makes one async-signal-safe call and allocates nothing.
     unsafe { command.pre_exec(attach) };
@@ -147,7 +168,11 @@ pub(crate) fn give_as_output(command: &mut Command, writer: PipeWriter) {
 /// Waits until there is something to read, which the end of the output is too; false if `timeout` passes first.
 pub(crate) fn wait_readable(reader: &PipeReader, timeout: Duration) -> io::Result<bool> {
     let milliseconds = libc::c_int::try_from(timeout.as_millis()).unwrap_or(libc::c_int::MAX);
-    let mut poll = libc::pollfd { fd: reader.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    let mut poll = libc::pollfd {
+        fd: reader.as_raw_fd(),
+        events: libc::POLLIN,
+        revents: 0,
+    };
     loop {
         // SAFETY: `poll` is one entry and outlives the call; the reader keeps the descriptor open.
         match unsafe { libc::poll(&raw mut poll, 1, milliseconds) } {
@@ -167,7 +192,8 @@ pub(crate) fn wait_readable(reader: &PipeReader, timeout: Duration) -> io::Resul
 pub(crate) fn write_stdout(mut bytes: &[u8]) {
     while !bytes.is_empty() {
         // SAFETY: the buffer is valid for its length.
-        let written = unsafe { libc::write(libc::STDOUT_FILENO, bytes.as_ptr().cast(), bytes.len()) };
+        let written =
+            unsafe { libc::write(libc::STDOUT_FILENO, bytes.as_ptr().cast(), bytes.len()) };
         match usize::try_from(written) {
             Ok(0) => return,
             Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
@@ -182,9 +208,16 @@ pub(crate) fn signal_name(signal: i32) -> String {
     // SAFETY: strsignal returns a NUL-terminated text that is valid until the next call; there is one thread.
     let name = unsafe {
         let name = libc::strsignal(signal);
-        if name.is_null() { None } else { Some(CStr::from_ptr(name)) }
+        if name.is_null() {
+            None
+        } else {
+            Some(CStr::from_ptr(name))
+        }
     };
-    name.map_or_else(|| signal.to_string(), |name| name.to_string_lossy().to_ascii_lowercase())
+    name.map_or_else(
+        || signal.to_string(),
+        |name| name.to_string_lossy().to_ascii_lowercase(),
+    )
 }
 
 #[cfg(not(test))]
@@ -203,5 +236,59 @@ mod entry {
             OsString::from(OsStr::from_bytes(argument.to_bytes()))
         });
         crate::run(arguments.collect()).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn directories_are_listed_whole() {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("directory")).unwrap();
+        std::os::unix::fs::symlink("directory", directory.path().join("link")).unwrap();
+        let many =
+            (0..300).map(|number| OsString::from(format!("{number}-{}", "n".repeat(number % 200))));
+        let mut names: Vec<_> = many
+            .chain([OsStr::from_bytes(b"\xff\n").to_owned()])
+            .collect();
+        for name in &names {
+            fs::write(directory.path().join(name), "").unwrap();
+        }
+        names.extend(["directory".into(), "link".into()]);
+        names.sort_unstable();
+        let entries = list(directory.path()).unwrap();
+        assert!(entries.iter().map(|entry| &entry.name).eq(&names));
+        let kind = |name: &str| {
+            entries
+                .iter()
+                .find(|entry| entry.name == name)
+                .unwrap()
+                .kind
+        };
+        assert_eq!(
+            (kind("directory"), kind("link"), kind("0-")),
+            (Kind::Directory, Kind::Link, Kind::File)
+        );
+        assert_eq!(
+            kind_of(libc::DT_UNKNOWN, directory.path(), OsStr::new("link")).unwrap(),
+            Kind::Link
+        );
+        assert_eq!(
+            list(&directory.path().join("0-")).unwrap_err().kind(),
+            io::ErrorKind::NotADirectory
+        );
+        assert_eq!(
+            list(&directory.path().join("none")).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
+    }
+
+    #[test]
+    fn signals_have_names() {
+        assert_eq!(signal_name(9), "killed");
+        assert_eq!(signal_name(15), "terminated");
     }
 }
