@@ -14,9 +14,12 @@ const NOT_A_TABLE: &str = "key is already defined and is not a table";
 /// A document under construction. Every step refuses what would define something twice.
 #[derive(Default)]
 pub(super) struct Builder {
+    /// Everything but the content of the table at `header`.
     root: Open,
     /// The keys of the header under which key-value lines belong.
     header: Vec<String>,
+    /// The table at `header`, kept apart so that a line costs the same however deep it is.
+    current: Open,
     /// Keys read since the last value or header.
     keys: Vec<String>,
     /// Arrays and inline tables that are not closed yet, outermost first.
@@ -64,10 +67,20 @@ enum Content {
 impl Builder {
     /// A header's `[` or `[[`.
     pub(super) fn begin_header(&mut self) {
+        self.leave();
         self.keys.clear();
         self.containers.clear();
-        self.header.clear();
         self.depth = 0;
+    }
+
+    /// Puts the current table back to its place.
+    fn leave(&mut self) {
+        let header = std::mem::take(&mut self.header);
+        let table = std::mem::take(&mut self.current);
+        // The header's path exists: entering it made it.
+        if let Ok(place) = self.root.descend(&header) {
+            *place = table;
+        }
     }
 
     /// One part of a dotted key or header.
@@ -100,8 +113,7 @@ impl Builder {
                 Node::Array(_) | Node::Value(_) => return Err(DUPLICATE),
             },
         }
-        self.enter(keys);
-        Ok(())
+        self.enter(keys)
     }
 
     /// `[[a.b]]`, its keys being read.
@@ -123,13 +135,15 @@ impl Builder {
                 Node::Table(_) | Node::Value(_) => return Err(DUPLICATE),
             },
         }
-        self.enter(keys);
-        Ok(())
+        self.enter(keys)
     }
 
-    fn enter(&mut self, header: Vec<String>) {
+    /// Makes the table at `header` the current one; the root was, [`Self::begin_header`] came before.
+    fn enter(&mut self, header: Vec<String>) -> Outcome {
+        self.current = std::mem::take(self.root.descend(&header)?);
         self.depth = header.len();
         self.header = header;
+        Ok(())
     }
 
     /// A value's `[`.
@@ -178,13 +192,14 @@ impl Builder {
                 return Ok(());
             }
             Some(Content::Inline(table)) => table,
-            None => self.root.descend(&self.header)?,
+            None => &mut self.current,
         };
         table.set(&keys, value)
     }
 
     /// The document.
-    pub(super) fn finish(self) -> Table {
+    pub(super) fn finish(mut self) -> Table {
+        self.leave();
         self.root.close()
     }
 }
@@ -205,12 +220,13 @@ impl Open {
 
     /// What `key` holds, a new table from `origin` if nothing.
     fn at(&mut self, key: &str, origin: Origin) -> &mut Node {
-        self.entries.entry(key.to_owned()).or_insert_with(|| {
+        let new = || {
             Node::Table(Self {
                 origin,
                 ..Self::default()
             })
-        })
+        };
+        self.entries.entry(key.to_owned()).or_insert_with(new)
     }
 
     /// `a.b = value` inside this table.

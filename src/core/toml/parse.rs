@@ -1,7 +1,7 @@
 //! From text to tables: drives the tokenizer and gives errors their place in the text.
 
-use super::build::Builder;
 use super::MAX_LENGTH;
+use super::build::Builder;
 use crate::error::{Error, ErrorKind, Result};
 use crate::value::{Datetime, Table, Value};
 use toml_parser::decoder::{Encoding, ScalarKind};

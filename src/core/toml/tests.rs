@@ -186,4 +186,14 @@ proptest! {
             prop_assert!(parse(&to_string(&table)).is_ok(), "{}", to_string(&table));
         }
     }
+
+    #[test]
+    fn agrees_with_another_parser_on_what_is_defined_twice(
+        lines in prop::collection::vec("(\\[[ab](\\.[abc]){0,2}\\]|\\[\\[[ab](\\.[abc]){0,2}\\]\\]|[ab](\\.[abc])? = (1|\\[\\{a = 1\\}\\]|\\{[ab] = 1, [ab](\\.a)? = 2\\}))", 0..7),
+    ) {
+        let text = lines.join("\n");
+        let other = ::toml::de::DeTable::parse(&text);
+        let found = parse(&text);
+        prop_assert_eq!(found.is_ok(), other.is_ok(), "{}\n{:?}\n{:?}", text, found, other);
+    }
 }
