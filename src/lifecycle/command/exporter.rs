@@ -1,10 +1,34 @@
 //! Exporter: assembles the app image and the cache.
 
-use super::Command;
+use super::{Command, documents, stores};
 use crate::log::Log;
-use crate::platform::{Inputs, Program, privileges};
-use lifecycle_core::error::Error;
-use lifecycle_core::exit::Failure;
+use crate::phase::export::{self, Export, Exported, HistoryStyle, LauncherSboms};
+use crate::phase::run_image;
+use crate::platform::{
+    Experimental, ExperimentalMode, Inputs, Program, launcher_source, privileges,
+};
+use lifecycle_core::api::Feature;
+use lifecycle_core::data::analyzed::Analyzed;
+use lifecycle_core::data::group::Group;
+use lifecycle_core::data::metadata::BuildMetadata;
+use lifecycle_core::data::project::ProjectMetadata;
+use lifecycle_core::data::run::RunImageMirrors;
+use lifecycle_core::error::{Error, ErrorKind, Result as CoreResult, ResultExt};
+use lifecycle_core::exit::{During, Failure, Phase};
+use lifecycle_core::time::rfc3339;
+use lifecycle_image::cache::Cache;
+use lifecycle_image::layer::Workers;
+use lifecycle_image::oci::Reference;
+use lifecycle_image::store::layout::REF_NAME;
+use lifecycle_image::store::{ImageStore, Opened};
+use std::path::{Path, PathBuf};
+
+/// Where the lifecycle's own files are in a builder.
+const LIFECYCLE_DIR: &str = "/cnb/lifecycle";
+/// The time of images that nobody gave another: 1980-01-01T00:00:01Z.
+const DEFAULT_CREATED: i64 = 315_532_801;
+/// The seconds from the year 1 to the year 9999, which RFC 3339 can write.
+const WRITABLE_TIMES: std::ops::RangeInclusive<i64> = -62_135_596_799..=253_402_300_799;
 
 /// Assembles the app image and the cache.
 pub struct Exporter;
@@ -22,7 +46,278 @@ impl Command for Exporter {
         Ok(())
     }
 
-    fn execute(_: &Inputs, (): (), _: &Log) -> Result<(), Failure> {
-        Err(Error::other("the exporter is not implemented yet").into())
+    fn execute(inputs: &Inputs, (): (), log: &Log) -> Result<(), Failure> {
+        let analyzed = documents::read_analyzed(&inputs.analyzed, log)?;
+        let group = documents::read_group(&inputs.group)?;
+        for buildpack in &group.buildpacks {
+            buildpack.buildpack_api()?;
+        }
+        let cache = stores::cache(inputs)?;
+        let build = Build {
+            group: &group,
+            analyzed: &analyzed,
+            metadata: None,
+        };
+        export(inputs, &build, cache.as_deref(), log)
     }
+}
+
+/// What the phases before have found out.
+#[derive(Clone, Copy)]
+pub struct Build<'a> {
+    /// The group that built the app.
+    pub group: &'a Group,
+    /// The run image and the previous image.
+    pub analyzed: &'a Analyzed,
+    /// What the build produced besides layers; read from `<layers>` when it is not at hand.
+    pub metadata: Option<&'a BuildMetadata>,
+}
+
+/// Export as `inputs` want it, report.toml and the cache included; creator composes it with other phases.
+///
+/// # Errors
+/// An image cannot be opened; or those of [`export::export`]. The old image and the old cache are as they were then.
+pub fn export(
+    inputs: &Inputs,
+    build: &Build<'_>,
+    cache: Option<&dyn Cache>,
+    log: &Log,
+) -> Result<(), Failure> {
+    guard_extended_image(inputs, log)?;
+    let project = documents::read_project_metadata(&inputs.project_metadata, log)?;
+    let store = stores::images(inputs).context(|| "failed to create new app image")?;
+    let images = Images::open(inputs, store.as_ref(), build.analyzed, log)?;
+    let metadata = match build.metadata {
+        Some(metadata) => Ok(metadata.clone()),
+        None => read_metadata(inputs),
+    };
+    let listed = run_image_names(inputs, build.analyzed, metadata.as_ref().ok(), log)?;
+    let exported = metadata
+        .and_then(|metadata| {
+            let destination = Destination {
+                store: store.as_ref(),
+                images: &images,
+                listed: &listed,
+            };
+            run(inputs, build, &metadata, &project, &destination, cache, log)
+        })
+        .context(|| "failed to export")
+        .during(Phase::Export)?;
+    documents::write_report(&inputs.report, &exported.report)
+        .context(|| "failed to write export report")
+        .during(Phase::Export)?;
+    if let Some(cache) = exported.cache {
+        cache.commit(log);
+    }
+    Ok(())
+}
+
+/// Where the image goes and what it is made from.
+struct Destination<'a> {
+    store: &'a dyn ImageStore,
+    images: &'a Images,
+    listed: &'a RunImageMirrors,
+}
+
+fn run(
+    inputs: &Inputs,
+    build: &Build<'_>,
+    metadata: &BuildMetadata,
+    project: &ProjectMetadata,
+    destination: &Destination<'_>,
+    cache: Option<&dyn Cache>,
+    log: &Log,
+) -> CoreResult<Exported> {
+    let api = inputs.platform_api;
+    let launcher_sboms = LauncherSboms {
+        lifecycle_dir: Path::new(LIFECYCLE_DIR),
+        launcher_dir: Some(inputs.launcher_sbom_dir.as_path())
+            .filter(|dir| !dir.as_os_str().is_empty() && *dir != Path::new(LIFECYCLE_DIR)),
+    };
+    let names: Vec<_> = inputs
+        .output_image
+        .iter()
+        .chain(&inputs.additional_tags)
+        .cloned()
+        .collect();
+    let images = destination.images;
+    let annotations: Vec<_> = images
+        .ref_name
+        .iter()
+        .map(|name| (REF_NAME, name.clone()))
+        .collect();
+    let export = Export {
+        group: build.group,
+        metadata,
+        previous_metadata: &build.analyzed.metadata,
+        previous: images.previous.as_ref().map(|previous| &previous.image),
+        run_image: &images.run,
+        run_image_names: destination.listed,
+        names_run_image: api.has(Feature::RunImageInLabel),
+        layers_dir: &inputs.layers_dir,
+        app_dir: &inputs.app_dir,
+        launcher: &inputs.launcher,
+        uid: inputs.uid,
+        gid: inputs.gid,
+        sbom_layers: api.has(Feature::SbomLayers),
+        launcher_sboms: api.has(Feature::LauncherSbom).then_some(launcher_sboms),
+        platform_api: api.as_str(),
+        build_label: &metadata.to_label_json(api, &launcher_source()),
+        project_label: &project.to_json(),
+        exec_env: Some(inputs.exec_env.as_str())
+            .filter(|exec_env| api.has(Feature::ExecEnv) && !exec_env.is_empty()),
+        default_process_type: inputs.default_process_type.as_deref(),
+        created: &images.created,
+        history: match api.has(Feature::History) {
+            true => HistoryStyle::Full,
+            false => HistoryStyle::Blank,
+        },
+        reports_bom: !api.has(Feature::LegacyBomFiles),
+        annotations: &annotations,
+        store: destination.store,
+        names: &names,
+        spool_dir: &temp_dir(inputs),
+    };
+    export::export(&export, cache, &Workers::for_machine(), log)
+}
+
+/// The images that the app image is made from, and what it has from the command line.
+struct Images {
+    run: Opened,
+    previous: Option<Opened>,
+    created: String,
+    /// For layouts: what stands for the image in its index.
+    ref_name: Option<String>,
+}
+
+impl Images {
+    fn open(
+        inputs: &Inputs,
+        store: &dyn ImageStore,
+        analyzed: &Analyzed,
+        log: &Log,
+    ) -> CoreResult<Self> {
+        let previous = Some(analyzed.previous_image.as_deref().unwrap_or_default());
+        let previous = previous.filter(|reference| !reference.is_empty());
+        if let Some(reference) = previous {
+            let shown = store.display_name(reference);
+            log.info(format_args!("Reusing layers from image '{shown}'"));
+        }
+        let created = created(inputs, log);
+        let output = inputs.output_image.as_deref().unwrap_or_default();
+        let mut ref_name = None;
+        if inputs.use_layout {
+            log.info(format_args!(
+                "Using app image: {}",
+                store.display_name(output)
+            ));
+            ref_name = Some(Reference::parse(output)?.identifier().to_string());
+        }
+        let previous = match previous.map(|reference| store.open(reference)) {
+            // What is damaged is not reused.
+            Some(Err(error)) if error.kind() == ErrorKind::Corrupt => {
+                log.debug(format_args!("Not reusing the previous image: {error}"));
+                None
+            }
+            Some(opened) => opened.context(|| "failed to create new app image")?,
+            None => None,
+        };
+        let run_image = analyzed.run_image.as_ref();
+        let reference = run_image
+            .map(|image| image.reference.as_str())
+            .unwrap_or_default();
+        let missing = || {
+            Error::new(
+                ErrorKind::NotFound,
+                format!("image '{reference}' not found"),
+            )
+        };
+        let run = store
+            .open(reference)
+            .and_then(|opened| opened.ok_or_else(missing));
+        let run = run.context(|| "failed to access run image")?;
+        Ok(Self {
+            run,
+            previous,
+            created,
+            ref_name,
+        })
+    }
+}
+
+/// The time of the image: `SOURCE_DATE_EPOCH` where the Platform API has it.
+fn created(inputs: &Inputs, log: &Log) -> String {
+    let given = inputs.source_date_epoch.as_deref();
+    let given = given.filter(|_| inputs.platform_api.has(Feature::SourceDateEpoch));
+    let seconds = given.and_then(|given| {
+        let seconds = given
+            .parse()
+            .ok()
+            .filter(|seconds| WRITABLE_TIMES.contains(seconds));
+        if seconds.is_none() {
+            log.warn("Ignoring invalid SOURCE_DATE_EPOCH");
+        }
+        seconds
+    });
+    rfc3339(seconds.unwrap_or(DEFAULT_CREATED))
+}
+
+fn read_metadata(inputs: &Inputs) -> CoreResult<BuildMetadata> {
+    let path = inputs.layers_dir.join("config/metadata.toml");
+    documents::read_build_metadata(&path, inputs.platform_api).context(|| "read build metadata")
+}
+
+/// The names of the run image for the label (FACTS 4.1).
+fn run_image_names(
+    inputs: &Inputs,
+    analyzed: &Analyzed,
+    metadata: Option<&BuildMetadata>,
+    log: &Log,
+) -> CoreResult<RunImageMirrors> {
+    let name = analyzed
+        .run_image
+        .as_ref()
+        .map(|run_image| run_image.image.as_str())
+        .unwrap_or_default();
+    if !inputs.platform_api.has(Feature::RunToml) {
+        let stack = documents::read_stack(&inputs.stack, log)?;
+        return Ok(stack.images.into_iter().next().unwrap_or_default());
+    }
+    let images = documents::read_run(&inputs.run, log)?;
+    if let Some(listed) = run_image::listed(&images, name) {
+        return Ok(listed.clone());
+    }
+    // An extension may have switched to an image that nobody listed.
+    let extended = metadata.is_some_and(|metadata| !metadata.extensions.is_empty());
+    Ok(match images.images.into_iter().next() {
+        Some(_) if extended => RunImageMirrors {
+            image: name.to_owned(),
+            mirrors: Vec::new(),
+        },
+        first => first.unwrap_or_default(),
+    })
+}
+
+/// Extended run images are experimental at first, and not supported in layouts.
+fn guard_extended_image(inputs: &Inputs, log: &Log) -> CoreResult<()> {
+    let extended = inputs.extended_dir.join("run").read_dir();
+    if extended.is_err() || extended.is_ok_and(|mut entries| entries.next().is_none()) {
+        return Ok(());
+    }
+    if !inputs.platform_api.has(Feature::GeneratedContexts) {
+        let mode = ExperimentalMode::from_env(&inputs.process_env);
+        mode.guard(Experimental::Dockerfiles, log)?;
+    }
+    match inputs.platform_api.has(Feature::RunImageExtension) {
+        true => Err(Error::other("extended run images are not supported yet")),
+        false => Ok(()),
+    }
+}
+
+fn temp_dir(inputs: &Inputs) -> PathBuf {
+    let dir = inputs
+        .process_env
+        .get("TMPDIR")
+        .filter(|dir| !dir.is_empty());
+    dir.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
 }

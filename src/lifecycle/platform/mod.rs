@@ -19,4 +19,4 @@ pub use number::parse_bool;
 pub use process::Process;
 pub use program::Program;
 pub use resolve::{Sources, check_operands, resolve};
-pub use version::{VERSION, version_text};
+pub use version::{VERSION, launcher_source, version_text};
