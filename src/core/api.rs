@@ -65,8 +65,17 @@ versions! {
 fn parse_version(text: &str) -> Option<(u64, u64)> {
     let text = text.strip_prefix('v').unwrap_or(text);
     let (major, minor) = text.split_once('.').unwrap_or((text, ""));
-    let number = |digits: &str| digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok()).flatten();
-    Some((number(major)?, if minor.is_empty() { 0 } else { number(minor)? }))
+    let number = |digits: &str| {
+        digits
+            .bytes()
+            .all(|b| b.is_ascii_digit())
+            .then(|| digits.parse().ok())
+            .flatten()
+    };
+    Some((
+        number(major)?,
+        if minor.is_empty() { 0 } else { number(minor)? },
+    ))
 }
 
 /// What a Platform API version brings (spec/api-changes.md). Later versions keep it.
@@ -131,11 +140,16 @@ impl Feature {
     pub const fn since(self) -> PlatformApi {
         match self {
             Self::SbomLayers => PlatformApi::V0_8,
-            Self::AnalyzerSkipLayers | Self::LegacyBomFiles | Self::SourceDateEpoch => PlatformApi::V0_9,
-            Self::ImageExtensions | Self::CommandArrays | Self::OverridableArgs | Self::CreatorAlwaysRestores => {
-                PlatformApi::V0_10
+            Self::AnalyzerSkipLayers | Self::LegacyBomFiles | Self::SourceDateEpoch => {
+                PlatformApi::V0_9
             }
-            Self::BuildConfigFlag | Self::LauncherSbom | Self::RebaserPreviousImage => PlatformApi::V0_11,
+            Self::ImageExtensions
+            | Self::CommandArrays
+            | Self::OverridableArgs
+            | Self::CreatorAlwaysRestores => PlatformApi::V0_10,
+            Self::BuildConfigFlag | Self::LauncherSbom | Self::RebaserPreviousImage => {
+                PlatformApi::V0_11
+            }
             Self::RunToml
             | Self::Targets
             | Self::Layout
@@ -144,7 +158,9 @@ impl Feature {
             | Self::ForceRebase
             | Self::RunImageInLabel
             | Self::RestorerDaemon => PlatformApi::V0_12,
-            Self::InsecureRegistries | Self::GeneratedContexts | Self::KeepsOldCacheImage => PlatformApi::V0_13,
+            Self::InsecureRegistries | Self::GeneratedContexts | Self::KeepsOldCacheImage => {
+                PlatformApi::V0_13
+            }
             Self::RestorerRunToml | Self::CachedLaunchMetadata => PlatformApi::V0_14,
             Self::ExecEnv | Self::SystemBuildpacks => PlatformApi::V0_15,
         }
@@ -230,7 +246,17 @@ mod tests {
         for text in ["0.6", "0.16", "1.0", "1", "0", "0."] {
             check(text, Err(VersionError::Unsupported));
         }
-        for text in ["", "abc", "0.12.1", " 0.12", "-1", "+1", ".7", "v", "99999999999999999999.0"] {
+        for text in [
+            "",
+            "abc",
+            "0.12.1",
+            " 0.12",
+            "-1",
+            "+1",
+            ".7",
+            "v",
+            "99999999999999999999.0",
+        ] {
             check(text, Err(VersionError::Malformed));
         }
     }

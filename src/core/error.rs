@@ -39,7 +39,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind` whose cause is `cause`, a lowercase fragment.
     pub fn new(kind: ErrorKind, cause: impl fmt::Display) -> Self {
-        Self { kind, cause: cause.to_string(), context: Vec::new() }
+        Self {
+            kind,
+            cause: cause.to_string(),
+            context: Vec::new(),
+        }
     }
 
     /// An error of kind [`ErrorKind::Other`].
@@ -119,7 +123,9 @@ mod tests {
 
     #[test]
     fn context_reads_outermost_first() {
-        let error = Error::new(ErrorKind::NotFound, "no such file").in_context("open x").in_context("failed to detect");
+        let error = Error::new(ErrorKind::NotFound, "no such file")
+            .in_context("open x")
+            .in_context("failed to detect");
         assert_eq!(error.to_string(), "failed to detect: open x: no such file");
         assert_eq!(error.kind(), ErrorKind::NotFound);
     }
@@ -127,6 +133,9 @@ mod tests {
     #[test]
     fn io_errors_lose_their_number() {
         let result: std::result::Result<(), _> = Err(std::io::Error::from_raw_os_error(2));
-        assert_eq!(result.context(|| "open x").unwrap_err().to_string(), "open x: no such file or directory");
+        assert_eq!(
+            result.context(|| "open x").unwrap_err().to_string(),
+            "open x: no such file or directory"
+        );
     }
 }

@@ -113,7 +113,10 @@ pub trait During<T> {
 
 impl<T> During<T> for Result<T> {
     fn during(self, phase: Phase) -> std::result::Result<T, Failure> {
-        self.map_err(|error| Failure { phase: Some(phase), error })
+        self.map_err(|error| Failure {
+            phase: Some(phase),
+            error,
+        })
     }
 }
 
@@ -128,10 +131,22 @@ mod tests {
             (ErrorKind::InvalidArguments, [3; 10]),
             (ErrorKind::PlatformApi, [11; 10]),
             (ErrorKind::BuildpackApi, [12; 10]),
-            (ErrorKind::NoGroupPassed, [30, 20, 90, 40, 100, 50, 60, 70, 80, 1]),
-            (ErrorKind::BuildpackFailed, [31, 21, 91, 41, 101, 51, 61, 71, 81, 1]),
-            (ErrorKind::NotFound, [32, 22, 92, 42, 102, 52, 62, 72, 82, 1]),
-            (ErrorKind::Unauthorized, [32, 22, 92, 42, 102, 52, 62, 72, 82, 1]),
+            (
+                ErrorKind::NoGroupPassed,
+                [30, 20, 90, 40, 100, 50, 60, 70, 80, 1],
+            ),
+            (
+                ErrorKind::BuildpackFailed,
+                [31, 21, 91, 41, 101, 51, 61, 71, 81, 1],
+            ),
+            (
+                ErrorKind::NotFound,
+                [32, 22, 92, 42, 102, 52, 62, 72, 82, 1],
+            ),
+            (
+                ErrorKind::Unauthorized,
+                [32, 22, 92, 42, 102, 52, 62, 72, 82, 1],
+            ),
             (ErrorKind::Corrupt, [32, 22, 92, 42, 102, 52, 62, 72, 82, 1]),
             (ErrorKind::Other, [32, 22, 92, 42, 102, 52, 62, 72, 82, 1]),
         ];

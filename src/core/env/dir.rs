@@ -48,7 +48,9 @@ impl Env {
             let delimiter = |default: &'static str| {
                 let mut name = variable.to_owned();
                 name.push(".delim");
-                files.get(&name).map_or(OsStr::new(default), OsString::as_os_str)
+                files
+                    .get(&name)
+                    .map_or(OsStr::new(default), OsString::as_os_str)
             };
             match suffix {
                 Some(b"append") => self.append(variable, value, delimiter("")),

@@ -2,14 +2,16 @@
 //!
 //! A damaged, truncated or mismatching entry is a miss, never an error or a wrong layer.
 
+mod image;
 mod volume;
 
+pub use image::{ImageCache, METADATA_LABEL, OldImage};
 pub use volume::VolumeCache;
 
 use crate::layer::SpooledBlob;
 use crate::oci::DiffId;
 use lifecycle_core::data::label::CacheMetadata;
-use lifecycle_core::error::Result;
+use lifecycle_core::error::{Error, Result};
 use std::io::Read;
 use std::sync::Arc;
 use tempfile::NamedTempFile;
@@ -65,11 +67,11 @@ pub trait CacheUpdate: Send + Sync {
     /// It is not there, or cannot be taken over.
     fn reuse(&mut self, diff_id: &DiffId) -> Result<()>;
 
-    /// Replaces the old cache.
+    /// Replaces the old cache. What could not be cleaned up behind it comes back as a value: the new cache is good.
     ///
     /// # Errors
     /// The old cache is still there then.
-    fn commit(self: Box<Self>, metadata: &CacheMetadata) -> Result<()>;
+    fn commit(self: Box<Self>, metadata: &CacheMetadata) -> Result<Option<Error>>;
 }
 
 /// How a cache keeps layers.

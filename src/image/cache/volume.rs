@@ -179,7 +179,7 @@ impl CacheUpdate for VolumeUpdate {
         }
     }
 
-    fn commit(mut self: Box<Self>, metadata: &CacheMetadata) -> Result<()> {
+    fn commit(mut self: Box<Self>, metadata: &CacheMetadata) -> Result<Option<Error>> {
         let (committed, backup, staging) = (
             self.cache.committed(),
             self.cache.backup(),
@@ -198,7 +198,7 @@ impl CacheUpdate for VolumeUpdate {
         self.committed = true;
         // The new cache is in place; what is left of the old one goes with the next update.
         let _ = remove_dir(&backup);
-        Ok(())
+        Ok(None)
     }
 }
 

@@ -26,6 +26,16 @@ pub trait ImageStore: Send + Sync {
         name.to_owned()
     }
 
+    /// Deletes the image that `identifier` names.
+    ///
+    /// # Errors
+    /// The store cannot delete, or refuses.
+    fn delete(&self, identifier: &str) -> Result<()> {
+        Err(Error::other(format!(
+            "images cannot be deleted here: {identifier}"
+        )))
+    }
+
     /// Makes sure that `name` may be read. There need not be such an image.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! Analyzer: finds the previous image and the run image.
 
-use super::{Command, documents, stores};
+use super::stores::{self, Stores};
+use super::{Command, documents};
 use crate::log::Log;
 use crate::phase::analyze::{self, Images};
 use crate::platform::{Inputs, Program, privileges};
@@ -15,9 +16,14 @@ pub struct Analyzer;
 
 impl Command for Analyzer {
     const PROGRAM: Program = Program::Analyzer;
-    type Session = ();
+    type Session = Stores;
 
-    fn prepare(inputs: &mut Inputs, _: &Log) -> Result<(), Failure> {
+    fn readable(inputs: &Inputs, reference: &str) -> CoreResult<bool> {
+        stores::readable(inputs, reference)
+    }
+
+    fn prepare(inputs: &mut Inputs, _: &Log) -> Result<Stores, Failure> {
+        let stores = Stores::prepare(inputs, &[])?;
         let dirs = [
             Some(&inputs.layers_dir),
             inputs.cache_dir.as_ref(),
@@ -25,11 +31,11 @@ impl Command for Analyzer {
         ];
         privileges::ensure_owner(inputs, dirs)?;
         privileges::run_as_user(inputs)?;
-        Ok(())
+        Ok(stores)
     }
 
-    fn execute(inputs: &Inputs, (): (), log: &Log) -> Result<(), Failure> {
-        let analyzed = analyze(inputs, log)?;
+    fn execute(inputs: &Inputs, stores: Stores, log: &Log) -> Result<(), Failure> {
+        let analyzed = analyze(inputs, &stores, log)?;
         documents::write_analyzed(&inputs.analyzed, &analyzed, log)?;
         Ok(())
     }
@@ -39,9 +45,10 @@ impl Command for Analyzer {
 ///
 /// # Errors
 /// Those of [`analyze::analyze`] and of reaching the images.
-pub fn analyze(inputs: &Inputs, log: &Log) -> Result<Analyzed, Failure> {
-    let images = stores::images(inputs)
-        .and_then(|store| open(inputs, store.as_ref()))
+pub fn analyze(inputs: &Inputs, stores: &Stores, log: &Log) -> Result<Analyzed, Failure> {
+    let images = stores
+        .images(inputs)
+        .and_then(|store| open(inputs, stores, store.as_ref()))
         .context(|| "failed to initialize analyzer")
         .during(Phase::Analyze)?;
     let restores_sbom = inputs.platform_api.has(Feature::SbomLayers) && !inputs.skip_layers;
@@ -54,7 +61,7 @@ pub fn analyze(inputs: &Inputs, log: &Log) -> Result<Analyzed, Failure> {
         .during(Phase::Analyze)
 }
 
-fn open(inputs: &Inputs, store: &dyn ImageStore) -> CoreResult<Images> {
+fn open(inputs: &Inputs, stores: &Stores, store: &dyn ImageStore) -> CoreResult<Images> {
     let (previous, run) = (
         inputs.previous_image.as_deref(),
         inputs.run_image.as_deref(),
@@ -68,7 +75,7 @@ fn open(inputs: &Inputs, store: &dyn ImageStore) -> CoreResult<Images> {
         .chain(tags)
         .collect();
     if let Some(cache) = inputs.cache_image.as_deref() {
-        analyze::check_access(stores::registry(inputs)?.as_ref(), &[], &[cache])?;
+        analyze::check_access(stores.registry(inputs)?.as_ref(), &[], &[cache])?;
     }
     analyze::check_access(store, &read, &write)?;
     Images::open(store, previous, run)

@@ -59,6 +59,20 @@ pub fn read_analyzed(path: &Path, log: &Log) -> Result<Analyzed> {
     optional(path, "analyzed", Analyzed::parse, missing)
 }
 
+/// The references of the images in analyzed.toml, to find credentials for them before anything else is done. A file
+/// that cannot be read has none: whoever needs it will say so.
+pub fn analyzed_images(path: &Path) -> Vec<String> {
+    let text = file::read(path, DOCUMENT_LIMIT).ok();
+    let analyzed = text
+        .and_then(|text| Analyzed::parse(&text).ok())
+        .unwrap_or_default();
+    let run_image = analyzed.run_image.unwrap_or_default();
+    let previous = analyzed.previous_image.into_iter();
+    previous
+        .chain([run_image.reference, run_image.image])
+        .collect()
+}
+
 /// run.toml; no images when there is no such file.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! Restorer: brings cached layers and metadata back.
 
-use super::{Command, documents, stores};
+use super::stores::Stores;
+use super::{Command, documents};
 use crate::log::Log;
 use crate::phase::analyze::target_of;
 use crate::phase::restore::{self, Decisions, Sources};
@@ -18,27 +19,30 @@ pub struct Restorer;
 
 impl Command for Restorer {
     const PROGRAM: Program = Program::Restorer;
-    type Session = ();
+    type Session = Stores;
 
-    fn prepare(inputs: &mut Inputs, _: &Log) -> Result<(), Failure> {
+    fn prepare(inputs: &mut Inputs, _: &Log) -> Result<Stores, Failure> {
         let dirs = [
             Some(&inputs.layers_dir),
             inputs.cache_dir.as_ref(),
             Some(&inputs.kaniko_dir),
         ];
+        let analyzed = documents::analyzed_images(&inputs.analyzed);
+        let analyzed: Vec<_> = analyzed.iter().map(String::as_str).collect();
+        let stores = Stores::prepare(inputs, &analyzed)?;
         privileges::ensure_owner(inputs, dirs)?;
         privileges::run_as_user(inputs)?;
-        Ok(())
+        Ok(stores)
     }
 
-    fn execute(inputs: &Inputs, (): (), log: &Log) -> Result<(), Failure> {
+    fn execute(inputs: &Inputs, stores: Stores, log: &Log) -> Result<(), Failure> {
         let group = documents::read_group(&inputs.group)?;
         for buildpack in &group.buildpacks {
             buildpack.buildpack_api()?;
         }
         let analyzed = match documents::read_analyzed(&inputs.analyzed, log) {
             Ok(analyzed) => {
-                let analyzed = update_images(analyzed, &group, inputs, log)?;
+                let analyzed = update_images(analyzed, &group, inputs, &stores, log)?;
                 documents::write_analyzed(&inputs.analyzed, &analyzed, log)
                     .context(|| "failed to write analyzed metadata")?;
                 analyzed
@@ -50,7 +54,7 @@ impl Command for Restorer {
                 Analyzed::default()
             }
         };
-        restore(inputs, &group, &analyzed, log)
+        restore(inputs, &stores, &group, &analyzed, log)
     }
 }
 
@@ -60,12 +64,13 @@ impl Command for Restorer {
 /// The cache cannot be opened, or those of [`restore::restore`].
 pub fn restore(
     inputs: &Inputs,
+    stores: &Stores,
     group: &Group,
     analyzed: &Analyzed,
     log: &Log,
 ) -> Result<(), Failure> {
     let api = inputs.platform_api;
-    let cache = stores::cache(inputs)?;
+    let cache = stores.cache(inputs, log)?;
     let decisions = if inputs.skip_layers {
         Decisions::StoresOnly
     } else {
@@ -95,6 +100,7 @@ fn update_images(
     analyzed: Analyzed,
     group: &Group,
     inputs: &Inputs,
+    stores: &Stores,
     log: &Log,
 ) -> CoreResult<Analyzed> {
     let api = inputs.platform_api;
@@ -106,14 +112,18 @@ fn update_images(
         log.debug(format_args!(
             "Pulling builder image metadata for {image}..."
         ));
-        stores::registry(inputs).context(|| format!("failed to pull builder image {image}"))?;
+        stores
+            .registry(inputs)
+            .context(|| format!("failed to pull builder image {image}"))?;
     }
     let listed = match api.has(Feature::RestorerRunToml) {
         true => documents::read_run(&inputs.run, log)?,
         false => RunImages::default(),
     };
     let run_image = match analyzed.run_image {
-        Some(run_image) => Some(update_run_image(run_image, &listed, group, inputs, log)?),
+        Some(run_image) => Some(update_run_image(
+            run_image, &listed, group, inputs, stores, log,
+        )?),
         None => None,
     };
     Ok(Analyzed {
@@ -127,17 +137,20 @@ fn update_run_image(
     listed: &RunImages,
     group: &Group,
     inputs: &Inputs,
+    stores: &Stores,
     log: &Log,
 ) -> CoreResult<AnalyzedRunImage> {
     let api = inputs.platform_api;
-    let run_image = accessible_run_image(run_image, listed, inputs)?;
+    let run_image = accessible_run_image(run_image, listed, inputs, stores)?;
     // Before 0.12 only the reference says which image it is.
     let name = Some(&run_image.image)
         .filter(|name| !name.is_empty())
         .unwrap_or(&run_image.reference);
     if api.has(Feature::RunImageExtension) && !inputs.use_layout && run_image.extend {
         log.debug(format_args!("Pulling run image metadata for {name}..."));
-        stores::registry(inputs).context(|| format!("failed to pull run image {name}"))?;
+        stores
+            .registry(inputs)
+            .context(|| format!("failed to pull run image {name}"))?;
     }
     let known = run_image
         .target
@@ -149,7 +162,8 @@ fn update_run_image(
     }
     log.debug("Updating run image info in analyzed metadata...");
     let not_found = || Error::new(ErrorKind::NotFound, "image not found");
-    let opened = stores::images(inputs)
+    let opened = stores
+        .images(inputs)
         .and_then(|store| store.open(name)?.ok_or_else(not_found))
         .context(|| format!("failed to get run image {name}"))?;
     let target = api
@@ -176,6 +190,7 @@ fn accessible_run_image(
     run_image: AnalyzedRunImage,
     listed: &RunImages,
     inputs: &Inputs,
+    stores: &Stores,
 ) -> CoreResult<AnalyzedRunImage> {
     let Some(entry) = run_image::listed(listed, &run_image.image) else {
         return Ok(run_image);
@@ -183,7 +198,7 @@ fn accessible_run_image(
     if inputs.use_daemon || inputs.use_layout {
         return Ok(run_image);
     }
-    let registry = stores::registry(inputs)?;
+    let registry = stores.registry(inputs)?;
     let readable = |name: &&str| registry.check_read(name).is_ok();
     let chosen = std::iter::once(run_image.image.as_str())
         .chain(run_image::candidates(entry))

@@ -1,46 +1,150 @@
 //! Connects a command to the places that its inputs name.
 
-use crate::platform::Inputs;
+use crate::log::Log;
+use crate::platform::{Inputs, Secret};
+use lifecycle_core::api::Feature;
+use lifecycle_core::env::Env;
 use lifecycle_core::error::{Error, Result, ResultExt};
-use lifecycle_image::cache::{Cache, VolumeCache};
-use lifecycle_image::oci::Platform;
+use lifecycle_image::auth::{ConfigPlaces, Keychain, Sources};
+use lifecycle_image::cache::{Cache, ImageCache, OldImage, VolumeCache};
+use lifecycle_image::oci::{Platform, Reference};
 use lifecycle_image::store::ImageStore;
 use lifecycle_image::store::layout::LayoutStore;
+use lifecycle_image::store::registry::{IDLE_LIMIT, Options, RegistryStore};
+use std::ffi::OsStr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
-/// Where images are read and written.
-///
-/// # Errors
-/// The store cannot be reached.
-pub fn images(inputs: &Inputs) -> Result<Box<dyn ImageStore>> {
-    match &inputs.layout_dir {
-        // Without a directory the reference takes `-layout` for a registry.
-        Some(root) if inputs.use_layout => Ok(Box::new(LayoutStore {
-            root: root.clone(),
-            platform: Platform::host(),
-        })),
-        _ if inputs.use_daemon => Err(Error::other("images in a daemon are not supported yet")),
-        _ => registry(inputs),
+/// Where a program finds images and caches. Credentials are in memory from the start; connections are made when
+/// somebody asks, once for all phases of the program.
+pub struct Stores {
+    keychain: Keychain,
+    registry: OnceLock<Arc<RegistryStore>>,
+}
+
+impl Stores {
+    /// Resolves the credentials for every registry that `inputs` and `more` references name. Starts no thread, so
+    /// that privileges can be dropped afterwards.
+    ///
+    /// # Errors
+    /// `failed to resolve keychain: ...`: the platform's credentials are malformed.
+    pub fn prepare(inputs: &Inputs, more: &[&str]) -> Result<Self> {
+        let references = inputs
+            .registry_images()
+            .into_iter()
+            .chain(more.iter().copied());
+        let keychain = keychain(inputs, references).context(|| "failed to resolve keychain")?;
+        Ok(Self {
+            keychain,
+            registry: OnceLock::new(),
+        })
+    }
+
+    /// Where images are read and written.
+    ///
+    /// # Errors
+    /// The store cannot be reached.
+    pub fn images(&self, inputs: &Inputs) -> Result<Arc<dyn ImageStore>> {
+        match &inputs.layout_dir {
+            // Without a directory the reference takes `-layout` for a registry.
+            Some(root) if inputs.use_layout => Ok(Arc::new(LayoutStore {
+                root: root.clone(),
+                platform: Platform::host(),
+            })),
+            _ if inputs.use_daemon => Err(Error::other("images in a daemon are not supported yet")),
+            _ => self.registry(inputs),
+        }
+    }
+
+    /// Registries, wherever the other images are: extended base images and cache images always come from there.
+    ///
+    /// # Errors
+    /// The store cannot be set up.
+    pub fn registry(&self, inputs: &Inputs) -> Result<Arc<dyn ImageStore>> {
+        if let Some(store) = self.registry.get() {
+            return Ok(Arc::<RegistryStore>::clone(store));
+        }
+        let insecure = inputs.insecure_registries.clone();
+        let store = Arc::new(connect(self.keychain.clone(), insecure)?);
+        Ok(Arc::<RegistryStore>::clone(
+            self.registry.get_or_init(|| store),
+        ))
+    }
+
+    /// The cache; a cache image is preferred to a directory.
+    ///
+    /// # Errors
+    /// The cache cannot be opened.
+    pub fn cache(&self, inputs: &Inputs, log: &Log) -> Result<Option<Box<dyn Cache>>> {
+        if let Some(name) = &inputs.cache_image {
+            let old = match inputs.platform_api.has(Feature::KeepsOldCacheImage) {
+                true => OldImage::Stays,
+                false => OldImage::Deleted,
+            };
+            let open = self
+                .registry(inputs)
+                .and_then(|store| ImageCache::open(store, name, old));
+            let (cache, damage) = open.context(|| "failed to create image cache")?;
+            if damage.is_some() {
+                log.info(format_args!(
+                    "Ignoring cache image \"{name}\" because it was corrupt"
+                ));
+            }
+            return Ok(Some(Box::new(cache)));
+        }
+        let open = |dir| VolumeCache::open(dir).context(|| "failed to create volume cache");
+        let cache = inputs.cache_dir.as_deref().map(open).transpose()?;
+        Ok(cache.map(|cache| Box::new(cache) as Box<dyn Cache>))
     }
 }
 
-/// Registries, wherever the other images are: extended base images and cache images always come from there.
+/// Whether its registry lets `reference` be read; asked before privileges drop, so that nothing of it may stay.
 ///
 /// # Errors
-/// The store cannot be reached.
-pub fn registry(_: &Inputs) -> Result<Box<dyn ImageStore>> {
-    Err(Error::other("images in a registry are not supported yet"))
+/// `unable to create keychain: ...`: the platform's credentials are malformed.
+pub fn readable(inputs: &Inputs, reference: &str) -> Result<bool> {
+    let keychain = keychain(inputs, [reference]).context(|| "unable to create keychain")?;
+    let store = connect(keychain, Vec::new())?;
+    Ok(store.check_read(reference).is_ok())
 }
 
-/// The cache; a cache image is preferred to a directory.
-///
-/// # Errors
-/// The cache cannot be opened.
-pub fn cache(inputs: &Inputs) -> Result<Option<Box<dyn Cache>>> {
-    if inputs.cache_image.is_some() {
-        let error = Error::other("cache images are not supported yet");
-        return Err(error.in_context("failed to create image cache"));
+fn connect(keychain: Keychain, insecure: Vec<String>) -> Result<RegistryStore> {
+    RegistryStore::new(Options {
+        keychain,
+        insecure,
+        platform: Platform::host(),
+        idle: IDLE_LIMIT,
+    })
+}
+
+fn keychain<'a>(
+    inputs: &Inputs,
+    references: impl IntoIterator<Item = &'a str>,
+) -> Result<Keychain> {
+    let registry = |reference: &str| Some(Reference::parse(reference).ok()?.registry().to_owned());
+    let sources = sources(&inputs.process_env, inputs.registry_auth.as_ref());
+    Keychain::resolve(&sources, references.into_iter().filter_map(registry))
+}
+
+/// Where credentials may be, by the environment.
+fn sources(env: &Env, platform_auth: Option<&Secret>) -> Sources {
+    let path = |name: &str| {
+        env.get(name)
+            .filter(|value| !value.is_empty())
+            .map(PathBuf::from)
+    };
+    let is_true = |name: &str| env.get(name).is_some_and(|value| value == "true");
+    Sources {
+        platform_auth: platform_auth.map(|Secret(text)| text.clone()),
+        config: ConfigPlaces {
+            home: path("HOME"),
+            docker_config: path("DOCKER_CONFIG"),
+            registry_auth_file: path("REGISTRY_AUTH_FILE"),
+            xdg_runtime_dir: path("XDG_RUNTIME_DIR"),
+            xdg_config_home: path("XDG_CONFIG_HOME"),
+        },
+        path: env.get("PATH").map(OsStr::to_owned).unwrap_or_default(),
+        skip_amazon: is_true("CNB_REGISTRY_AUTH_KEYCHAIN_SKIP_AMAZON"),
+        skip_azure: is_true("CNB_REGISTRY_AUTH_KEYCHAIN_SKIP_AZURE"),
     }
-    let open = |dir| VolumeCache::open(dir).context(|| "failed to create volume cache");
-    let cache = inputs.cache_dir.as_deref().map(open).transpose()?;
-    Ok(cache.map(|cache| Box::new(cache) as Box<dyn Cache>))
 }

@@ -3,7 +3,7 @@
 pub mod analyze;
 pub mod build;
 pub mod detect;
+pub mod export;
 pub mod generate;
 pub mod restore;
 pub mod run_image;
-pub mod export;

@@ -179,6 +179,14 @@ impl ImageStore for RegistryStore {
         })
     }
 
+    fn delete(&self, identifier: &str) -> Result<()> {
+        let reference = Reference::parse(identifier)?;
+        self.shared.runtime.block_on(async {
+            let session = self.shared.session(&reference).await?;
+            push::delete(&session, &reference).await
+        })
+    }
+
     fn check_read(&self, name: &str) -> Result<()> {
         let reference = Reference::parse(name)?;
         self.shared.runtime.block_on(self.probe(&reference))

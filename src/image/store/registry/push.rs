@@ -199,6 +199,22 @@ async fn put_manifest(
     }
 }
 
+/// Deletes the manifest of `reference`.
+pub(super) async fn delete(session: &Session, reference: &Reference) -> Result<()> {
+    let path = format!(
+        "{}/manifests/{}",
+        reference.repository(),
+        reference.identifier()
+    );
+    let request = Request::new(Method::DELETE, session.url(&path)?);
+    let scope = format!("repository:{}:push,pull,delete", reference.repository());
+    let accepted = [StatusCode::ACCEPTED, StatusCode::OK, StatusCode::NO_CONTENT];
+    session
+        .expect(&request, &[scope], &accepted)
+        .await
+        .map(drop)
+}
+
 /// The digest that `reference` leads to.
 pub(super) async fn resolve(session: &Session, reference: &Reference) -> Result<Option<Digest>> {
     let response = ask(session, reference, Method::HEAD).await?;

@@ -84,7 +84,10 @@ impl State {
                 None => String::new(),
             };
         }
-        self.update.commit(&metadata)
+        if let Some(leftover) = self.update.commit(&metadata)? {
+            log.warn(leftover);
+        }
+        Ok(())
     }
 
     fn buildpack(&mut self, cached: CachedBuildpack, log: &Log) -> BuildpackRecord {

@@ -1,0 +1,223 @@
+//! A cache as an image in a registry (FACTS 8.4): a label names the layers, the image's blobs are they.
+
+use super::{Cache, CacheForm, CacheUpdate, CachedLayer};
+use crate::image::Image;
+use crate::layer::{Compression, Layer, LayerRecipe, LayerSource, Outputs, Spool, Workers, build};
+use crate::oci::{Config, DiffId, ManifestKind};
+use crate::store::{ImageStore, Opened};
+use flate2::bufread::MultiGzDecoder;
+use lifecycle_core::data::label::CacheMetadata;
+use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
+use std::env::temp_dir;
+use std::io::{BufRead, BufReader, Read};
+use std::num::NonZero;
+use std::sync::Arc;
+use tempfile::NamedTempFile;
+
+/// The label that says what the layers are.
+pub const METADATA_LABEL: &str = "io.buildpacks.lifecycle.cache.metadata";
+const CREATED: &str = "1980-01-01T00:00:01Z";
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// What happens to the old image once the new one is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OldImage {
+    /// It stays, for as long as the registry keeps untagged images.
+    Stays,
+    /// It is deleted by its digest (before Platform API 0.13).
+    Deleted,
+}
+
+/// A cache image.
+pub struct ImageCache {
+    store: Arc<dyn ImageStore>,
+    name: String,
+    old: Option<Opened>,
+    old_image: OldImage,
+}
+
+impl ImageCache {
+    /// The cache image `name`. A damaged one counts as an empty cache; the second value then says why.
+    ///
+    /// # Errors
+    /// The registry cannot be reached or refuses.
+    pub fn open(
+        store: Arc<dyn ImageStore>,
+        name: &str,
+        old_image: OldImage,
+    ) -> Result<(Self, Option<Error>)> {
+        let (old, damage) = match store.open(name) {
+            Ok(old) => (old, None),
+            Err(error) if error.kind() == ErrorKind::Corrupt => (None, Some(error)),
+            Err(error) => return Err(error),
+        };
+        let cache = Self {
+            store,
+            name: name.to_owned(),
+            old,
+            old_image,
+        };
+        Ok((cache, damage))
+    }
+
+    fn find(&self, diff_id: &DiffId) -> Option<&Layer> {
+        let image = &self.old.as_ref()?.image;
+        image.layers.iter().find(|layer| layer.diff_id == *diff_id)
+    }
+}
+
+impl Cache for ImageCache {
+    fn metadata(&self) -> Result<Option<CacheMetadata>> {
+        let Some(old) = &self.old else {
+            return Ok(None);
+        };
+        let label = old.image.config.label(METADATA_LABEL).unwrap_or_default();
+        Ok(Some(CacheMetadata::parse_json(label).unwrap_or_default()))
+    }
+
+    fn open(&self, diff_id: &DiffId) -> Result<Box<dyn Read + Send>> {
+        let missing = || {
+            let cause = format!("failed to find cache layer with SHA '{diff_id}'");
+            Error::new(ErrorKind::NotFound, cause)
+        };
+        let layer = self.find(diff_id).ok_or_else(missing)?;
+        let LayerSource::Stored { descriptor, blobs } = &layer.source else {
+            return Err(missing());
+        };
+        let blob = blobs.open(descriptor)?.ok_or_else(missing)?;
+        let mut blob = BufReader::new(blob);
+        let compressed = blob
+            .fill_buf()
+            .context(|| format!("read cache layer {diff_id}"))?
+            .starts_with(&GZIP);
+        match compressed {
+            true => Ok(Box::new(MultiGzDecoder::new(blob))),
+            false => Ok(Box::new(blob)),
+        }
+    }
+
+    /// Nothing to do: a registry's blob has the right digest or none.
+    fn discard(&self, _: &DiffId) {}
+
+    fn update(&self) -> Result<Box<dyn CacheUpdate>> {
+        Ok(Box::new(ImageCacheUpdate {
+            store: Arc::clone(&self.store),
+            name: self.name.clone(),
+            old: self.old.clone(),
+            old_image: self.old_image,
+            layers: Vec::new(),
+        }))
+    }
+}
+
+struct ImageCacheUpdate {
+    store: Arc<dyn ImageStore>,
+    name: String,
+    old: Option<Opened>,
+    old_image: OldImage,
+    layers: Vec<Layer>,
+}
+
+impl ImageCacheUpdate {
+    fn old_layer(&self, diff_id: &DiffId) -> Option<&Layer> {
+        let image = &self.old.as_ref()?.image;
+        image.layers.iter().find(|layer| layer.diff_id == *diff_id)
+    }
+
+    fn push(&mut self, layer: Layer) {
+        if self
+            .layers
+            .iter()
+            .all(|other| other.diff_id != layer.diff_id)
+        {
+            self.layers.push(layer);
+        }
+    }
+}
+
+impl CacheUpdate for ImageCacheUpdate {
+    fn form(&self) -> CacheForm {
+        CacheForm::Blob
+    }
+
+    fn new_tar(&self) -> Result<NamedTempFile> {
+        Err(Error::other("a cache image takes compressed layers"))
+    }
+
+    fn add(&mut self, diff_id: &DiffId, layer: CachedLayer) -> Result<()> {
+        let CachedLayer::Blob(blob) = layer else {
+            return Err(Error::other("a cache image takes compressed layers"));
+        };
+        let source = LayerSource::Spooled(blob);
+        self.push(Layer {
+            diff_id: *diff_id,
+            history: None,
+            source,
+        });
+        Ok(())
+    }
+
+    fn holds(&self, diff_id: &DiffId) -> bool {
+        self.old_layer(diff_id).is_some()
+    }
+
+    fn reuse(&mut self, diff_id: &DiffId) -> Result<()> {
+        let missing = || {
+            Error::new(
+                ErrorKind::NotFound,
+                format!("no cache layer with SHA '{diff_id}'"),
+            )
+        };
+        let mut layer = self.old_layer(diff_id).cloned().ok_or_else(missing)?;
+        layer.history = None;
+        self.push(layer);
+        Ok(())
+    }
+
+    fn commit(mut self: Box<Self>, metadata: &CacheMetadata) -> Result<Option<Error>> {
+        if self.layers.is_empty() {
+            self.layers.push(empty_layer()?);
+        }
+        let config = Config::new("linux", "")
+            .with_created(CREATED)
+            .with_label(METADATA_LABEL, &metadata.to_json());
+        let image = Image::new(ManifestKind::Oci, config).append(self.layers);
+        let saved = self.store.save(&image, std::slice::from_ref(&self.name))?;
+        saved.names.into_iter().try_for_each(|(_, result)| result)?;
+        let new = saved
+            .digest
+            .map(|digest| digest.to_string())
+            .unwrap_or_default();
+        match self.old.filter(|old| !old.identifier.ends_with(&new)) {
+            Some(old) if self.old_image == OldImage::Deleted => {
+                let deleted = self.store.delete(&old.identifier);
+                Ok(deleted.context(|| "Unable to delete cache image").err())
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+/// The layer of a cache without layers, because registries want one.
+fn empty_layer() -> Result<Layer> {
+    let directory = &temp_dir();
+    let blob = Some(Spool {
+        compression: Compression::Gzip,
+        directory,
+    });
+    let outputs = Outputs { blob, tar: None };
+    let built = build(
+        &LayerRecipe::Entries(Vec::new()),
+        outputs,
+        &Workers::new(NonZero::<usize>::MIN),
+    )?;
+    let blob = built
+        .blob
+        .ok_or_else(|| Error::other("the empty layer was not compressed"))?;
+    let source = LayerSource::Spooled(Arc::new(blob));
+    Ok(Layer {
+        diff_id: built.diff_id,
+        history: None,
+        source,
+    })
+}
