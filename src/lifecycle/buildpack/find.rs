@@ -55,14 +55,6 @@ impl Module {
         verify_api(api, kind.title(), &format!("{id}@{version}"))
     }
 
-    /// The execution environments that the module declares; before Buildpack API 0.12 the list means nothing.
-    pub fn exec_env(&self) -> &[String] {
-        match self.api().is_ok_and(|api| api.has(ModuleFeature::ExecEnv)) {
-            true => &self.descriptor.exec_env,
-            false => &[],
-        }
-    }
-
     /// A program of the module, e.g. `detect`.
     pub fn program(&self, name: &str) -> PathBuf {
         self.root.join("bin").join(name)
