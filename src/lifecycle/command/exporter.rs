@@ -1,6 +1,7 @@
 //! Exporter: assembles the app image and the cache.
 
-use super::{Command, documents, stores};
+use super::stores::Stores;
+use super::{Command, documents};
 use crate::log::Log;
 use crate::phase::export::{self, Export, Exported, HistoryStyle, LauncherSboms};
 use crate::phase::run_image;
@@ -35,30 +36,33 @@ pub struct Exporter;
 
 impl Command for Exporter {
     const PROGRAM: Program = Program::Exporter;
-    type Session = ();
+    type Session = Stores;
 
-    fn prepare(inputs: &mut Inputs, _: &Log) -> Result<(), Failure> {
+    fn prepare(inputs: &mut Inputs, _: &Log) -> Result<Stores, Failure> {
+        let analyzed = documents::analyzed_images(&inputs.analyzed);
+        let analyzed: Vec<_> = analyzed.iter().map(String::as_str).collect();
+        let stores = Stores::prepare(inputs, &analyzed)?;
         privileges::ensure_owner(
             inputs,
             [inputs.cache_dir.as_ref(), inputs.launch_cache_dir.as_ref()],
         )?;
         privileges::run_as_user(inputs)?;
-        Ok(())
+        Ok(stores)
     }
 
-    fn execute(inputs: &Inputs, (): (), log: &Log) -> Result<(), Failure> {
+    fn execute(inputs: &Inputs, stores: Stores, log: &Log) -> Result<(), Failure> {
         let analyzed = documents::read_analyzed(&inputs.analyzed, log)?;
         let group = documents::read_group(&inputs.group)?;
         for buildpack in &group.buildpacks {
             buildpack.buildpack_api()?;
         }
-        let cache = stores::cache(inputs)?;
+        let cache = stores.cache(inputs, log)?;
         let build = Build {
             group: &group,
             analyzed: &analyzed,
             metadata: None,
         };
-        export(inputs, &build, cache.as_deref(), log)
+        export(inputs, &stores, &build, cache.as_deref(), log)
     }
 }
 
@@ -79,13 +83,16 @@ pub struct Build<'a> {
 /// An image cannot be opened; or those of [`export::export`]. The old image and the old cache are as they were then.
 pub fn export(
     inputs: &Inputs,
+    stores: &Stores,
     build: &Build<'_>,
     cache: Option<&dyn Cache>,
     log: &Log,
 ) -> Result<(), Failure> {
     guard_extended_image(inputs, log)?;
     let project = documents::read_project_metadata(&inputs.project_metadata, log)?;
-    let store = stores::images(inputs).context(|| "failed to create new app image")?;
+    let store = stores
+        .images(inputs)
+        .context(|| "failed to create new app image")?;
     let images = Images::open(inputs, store.as_ref(), build.analyzed, log)?;
     let metadata = match build.metadata {
         Some(metadata) => Ok(metadata.clone()),
