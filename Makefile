@@ -27,7 +27,7 @@ bench: toolchain ## compare release binaries with another lifecycle: make bench 
 	cargo build --locked --release --target $(STATIC) --bins
 	cargo build --locked --profile launcher --target $(STATIC) --package launcher
 	cp target/$(STATIC)/launcher/launcher target/$(STATIC)/release/launcher
-	target/$(STATIC)/release/bench --subject target/$(STATIC)/release --baseline "$(BASELINE)"
+	target/$(STATIC)/release/bench --subject target/$(STATIC)/release --baseline "$(BASELINE)" --json target/bench.json
 
 # The pinned toolchain of rust-toolchain.toml with this machine's static target; says what is missing.
 toolchain:

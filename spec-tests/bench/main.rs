@@ -1,13 +1,17 @@
-//! `bench --subject DIRECTORY [--baseline DIRECTORY]`: times a lifecycle, side by side with another, on the same inputs.
+//! `bench --subject DIRECTORY [--baseline DIRECTORY [--json FILE]]`: times a lifecycle, side by side with another, on the same inputs.
 //!
 //! Prints wall time, CPU time and peak resident memory of each, and the ratios. Files come from this machine's /usr.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod files;
+mod report;
+
 use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::time::TimeValLike;
+use report::{Cost, Row};
 use spec_tests::builder::{self, Builder};
-use spec_tests::site::{self, Site};
+use spec_tests::site::Site;
 use spec_tests::subject::Subject;
 use std::env;
 use std::error::Error;
@@ -17,14 +21,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Instant;
+use tempfile::TempDir;
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
-/// The size of the big layer: 50,000 files, or as many as hold 0.4 GB.
-const FILES: usize = 50_000;
-const BYTES: u64 = 400_000_000;
 const DETECTED: usize = 100;
 const LAUNCHES: u32 = 200;
+const ROUNDS: usize = 3;
 const GROUP: &str = "[[group]]\nid = \"bench\"\nversion = \"1\"\napi = \"0.12\"\n";
 const METADATA: &str = r#"
 [[buildpacks]]
@@ -46,9 +49,12 @@ fn main() -> ExitCode {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let result = match words.as_slice() {
         ["--measure", program, arguments @ ..] => measure_here(program, arguments),
-        ["--subject", subject] => bench(&[subject]),
-        ["--subject", subject, "--baseline", baseline] => bench(&[subject, baseline]),
-        _ => Err("usage: bench --subject DIRECTORY [--baseline DIRECTORY]".into()),
+        ["--subject", subject] => bench(&[subject], None),
+        ["--subject", subject, "--baseline", baseline] => bench(&[subject, baseline], None),
+        ["--subject", subject, "--baseline", baseline, "--json", json] => {
+            bench(&[subject, baseline], Some(json))
+        }
+        _ => Err("usage: bench --subject DIRECTORY [--baseline DIRECTORY [--json FILE]]".into()),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -59,65 +65,51 @@ fn main() -> ExitCode {
     }
 }
 
-/// What a command took.
-#[derive(Clone, Copy)]
-struct Cost {
-    seconds: f64,
-    cpu_seconds: f64,
-    peak_kilobytes: f64,
-}
-
-fn bench(directories: &[&str]) -> Result<()> {
-    let work = site::work_directory()?;
+/// Measures the lifecycles in `directories` in turns, so that what else the machine does meets all of them.
+fn bench(directories: &[&str], json: Option<&str>) -> Result<()> {
+    let work = work_directory()?;
     let files = work.path().join("files");
-    let (count, bytes) = gather(&files)?;
+    let (count, bytes) = files::gather(&files)?;
     println!(
-        "{count} files, {:.2} GB; {DETECTED} buildpacks; {LAUNCHES} launches",
+        "{count} files, {:.2} GB; {DETECTED} buildpacks; {LAUNCHES} launches; medians of {ROUNDS} rounds",
         bytes as f64 / 1e9
     );
 
-    let mut columns = Vec::new();
-    for (number, directory) in directories.iter().enumerate() {
-        let subject = Subject::at(Path::new(directory))?;
-        let bench = Bench::prepare(subject, &work.path().join(number.to_string()), &files)?;
-        columns.push(bench.run()?);
+    let mut columns: Vec<Vec<Row>> = vec![Vec::new(); directories.len()];
+    for round in 0..ROUNDS {
+        let mut turns: Vec<_> = directories.iter().zip(&mut columns).collect();
+        if round % 2 == 1 {
+            turns.reverse();
+        }
+        for (directory, column) in turns {
+            let place = work.path().join("round");
+            let bench = Bench::prepare(Subject::at(Path::new(directory))?, &place, &files)?;
+            for (index, (name, cost)) in bench.run()?.into_iter().enumerate() {
+                match column.get_mut(index) {
+                    Some((_, costs)) => costs.push(cost),
+                    None => column.push((name, vec![cost])),
+                }
+            }
+            fs::remove_dir_all(place)?;
+        }
     }
-    print(&columns);
+    report::print(&columns);
+    if let Some(json) = json {
+        fs::write(
+            json,
+            format!("{:#}\n", report::to_json(directories, &columns)),
+        )?;
+    }
     Ok(())
 }
 
-fn print(columns: &[Vec<(&str, Cost)>]) {
-    let [subject, rest @ ..] = columns else {
-        return;
-    };
-    println!(
-        "{:<34} {:>9} {:>9} {:>9}   ratios baseline/subject",
-        "", "time s", "CPU s", "RSS MB"
-    );
-    for (row, (name, ours)) in subject.iter().enumerate() {
-        println!(
-            "{name:<34} {:>9.3} {:>9.3} {:>9.1}",
-            ours.seconds,
-            ours.cpu_seconds,
-            ours.peak_kilobytes / 1e3
-        );
-        for theirs in rest
-            .iter()
-            .filter_map(|column| column.get(row))
-            .map(|(_, cost)| cost)
-        {
-            println!(
-                "{:<34} {:>9.3} {:>9.3} {:>9.1}   {:.2}x time, {:.2}x CPU, {:.2}x RSS",
-                "  baseline",
-                theirs.seconds,
-                theirs.cpu_seconds,
-                theirs.peak_kilobytes / 1e3,
-                theirs.seconds / ours.seconds,
-                theirs.cpu_seconds / ours.cpu_seconds,
-                theirs.peak_kilobytes / ours.peak_kilobytes,
-            );
-        }
-    }
+/// A temporary directory. Its name is lower case, because the reference reads paths of layouts as image references.
+fn work_directory() -> Result<TempDir> {
+    let name = format!("lifecycle-bench-{}", std::process::id());
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(&name).rand_bytes(0);
+    builder.permissions(fs::Permissions::from_mode(0o755));
+    Ok(builder.tempdir()?)
 }
 
 /// One lifecycle's inputs.
@@ -336,40 +328,4 @@ fn measure_here(program: &str, args: &[&str]) -> Result<()> {
     let cpu = (usage.user_time() + usage.system_time()).num_microseconds() as f64 / 1e6;
     println!("{seconds} {cpu} {}", usage.max_rss());
     Ok(())
-}
-
-/// Copies real files of this machine, directory by directory, and returns their number and size.
-fn gather(to: &Path) -> Result<(usize, u64)> {
-    let (mut count, mut bytes) = (0, 0);
-    let mut directories = vec![PathBuf::from("/usr")];
-    while let Some(directory) = directories.pop() {
-        let Ok(entries) = fs::read_dir(&directory) else {
-            continue;
-        };
-        let mut paths: Vec<PathBuf> = entries
-            .filter_map(|entry| Some(entry.ok()?.path()))
-            .collect();
-        paths.sort();
-        let place = to.join(directory.strip_prefix("/").unwrap_or(&directory));
-        for path in paths {
-            let Ok(metadata) = fs::symlink_metadata(&path) else {
-                continue;
-            };
-            if metadata.is_dir() {
-                directories.push(path);
-            } else if metadata.is_file() && bytes + metadata.len() <= BYTES {
-                fs::create_dir_all(&place)?;
-                let Some(name) = path.file_name() else {
-                    continue;
-                };
-                if fs::copy(&path, place.join(name)).is_ok() {
-                    (count, bytes) = (count + 1, bytes + metadata.len());
-                }
-                if count == FILES {
-                    return Ok((count, bytes));
-                }
-            }
-        }
-    }
-    Ok((count, bytes))
 }
