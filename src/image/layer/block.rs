@@ -1,7 +1,7 @@
 //! Fixed pieces of a tar, and the pool that bounds how many exist.
 
 use super::beneath::{Beneath, Cursor};
-use super::gzip::Deflater;
+use super::gzip;
 use super::tar::Content;
 use lifecycle_core::error::{Error, Result, ResultExt};
 use rustix::fs::{CWD, FileType, Mode, OFlags};
@@ -12,8 +12,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
-/// The size of a block. Compressed bytes depend on it; never change it lightly.
-pub(super) const BLOCK_SIZE: usize = 256 << 10;
+/// The size of a block, a little less than 256 KiB. Compressed bytes depend on it; never change it lightly.
+pub(super) const BLOCK_SIZE: usize = 4 * gzip::SEGMENT;
 
 /// A piece of a tar: bytes that are known, and holes that files fill.
 #[derive(Default)]
@@ -119,10 +119,14 @@ impl Block {
     /// Compresses the bytes; `last` ends the stream.
     ///
     /// # Errors
-    /// As [`Deflater::block`].
-    pub(super) fn compress(&mut self, deflater: &mut Deflater, last: bool) -> Result<()> {
-        let (data, out) = (&self.data[..self.used], &mut self.compressed);
-        deflater.block(data, &self.dictionary, last, out)
+    /// As [`gzip::block`].
+    pub(super) fn compress(&mut self, last: bool) -> Result<()> {
+        gzip::block(
+            &self.data[..self.used],
+            &self.dictionary,
+            last,
+            &mut self.compressed,
+        )
     }
 }
 

@@ -192,7 +192,7 @@ impl<'w, 'a> Pass<'w, 'a> {
         let (number, root, sender) = (self.submitted, self.root.clone(), self.sender.clone());
         self.submitted += 1;
         self.in_flight += 1;
-        self.workers.run(Box::new(move |_| {
+        self.workers.run(Box::new(move || {
             let result = block.fill(root.as_deref()).map(|()| block);
             // Nobody listens any more after another block failed.
             let _ = sender.send(Event::Filled(number, result));
@@ -231,8 +231,8 @@ impl<'w, 'a> Pass<'w, 'a> {
         };
         blob.precede(&mut block);
         let (sender, last) = (self.sender.clone(), self.last == Some(number));
-        self.workers.run(Box::new(move |deflater| {
-            let result = block.compress(deflater, last).map(|()| block);
+        self.workers.run(Box::new(move || {
+            let result = block.compress(last).map(|()| block);
             let _ = sender.send(Event::Compressed(number, result));
         }));
         Ok(())

@@ -1,7 +1,6 @@
 //! The threads and blocks that all layers of a process share.
 
 use super::block::Pool;
-use super::gzip::Deflater;
 use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
@@ -9,8 +8,8 @@ use std::thread::JoinHandle;
 /// More threads than this are not started: each adds two blocks of memory, and hashing is the limit long before.
 const MAX_THREADS: usize = 8;
 
-/// What a thread runs; it lends its compressor.
-pub(super) type Job = Box<dyn FnOnce(&mut Deflater) + Send>;
+/// What a thread runs.
+pub(super) type Job = Box<dyn FnOnce() + Send>;
 
 /// Threads that read and compress blocks, and the fixed number of blocks that bounds memory whatever the number and
 /// size of layers. One value serves a whole process; it is shared by reference.
@@ -28,11 +27,10 @@ impl Workers {
         let (jobs, queue) = mpsc::channel::<Job>();
         let queue = Arc::new(Mutex::new(queue));
         let run = |queue: Arc<Mutex<mpsc::Receiver<Job>>>| {
-            let mut deflater = Deflater::new();
             loop {
                 let job = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
                 let Ok(job) = job else { return };
-                job(&mut deflater);
+                job();
             }
         };
         let start = |_| {

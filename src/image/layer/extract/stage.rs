@@ -225,7 +225,7 @@ impl<'w> Stage<'w> {
         };
         let (root, sender) = (Arc::clone(&self.root), self.sender.clone());
         self.in_flight += 1;
-        self.workers.run(Box::new(move |_| {
+        self.workers.run(Box::new(move || {
             let result = batch.write(&root);
             drop(batch);
             // Whoever drops a stage waits for its blocks first, so that there is a receiver.
