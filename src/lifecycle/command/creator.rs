@@ -1,19 +1,27 @@
 //! Creator: runs all phases from analyze to export.
 
-use super::Command;
+use super::stores::{self, Stores};
+use super::{Command, analyzer, builder, detector, documents, exporter, restorer};
 use crate::log::Log;
 use crate::platform::{Inputs, Program, privileges};
-use lifecycle_core::error::Error;
-use lifecycle_core::exit::Failure;
+use lifecycle_core::api::Feature;
+use lifecycle_core::data::group::Group;
+use lifecycle_core::error::{Error, Result as CoreResult, ResultExt};
+use lifecycle_core::exit::{During, Failure, Phase};
 
 /// Runs all phases from analyze to export.
 pub struct Creator;
 
 impl Command for Creator {
     const PROGRAM: Program = Program::Creator;
-    type Session = ();
+    type Session = Stores;
 
-    fn prepare(inputs: &mut Inputs, _: &Log) -> Result<(), Failure> {
+    fn readable(inputs: &Inputs, reference: &str) -> CoreResult<bool> {
+        stores::readable(inputs, reference)
+    }
+
+    fn prepare(inputs: &mut Inputs, _: &Log) -> Result<Stores, Failure> {
+        let stores = Stores::prepare(inputs, &[])?;
         let dirs = [
             inputs.cache_dir.as_ref(),
             inputs.launch_cache_dir.as_ref(),
@@ -22,10 +30,48 @@ impl Command for Creator {
         privileges::ensure_owner(inputs, dirs)?;
         privileges::run_as_user(inputs)?;
         privileges::adopt_user_environment(inputs)?;
-        Ok(())
+        Ok(stores)
     }
 
-    fn execute(_: &Inputs, (): (), _: &Log) -> Result<(), Failure> {
-        Err(Error::other("the creator is not implemented yet").into())
+    fn execute(inputs: &Inputs, stores: Stores, log: &Log) -> Result<(), Failure> {
+        let cache = stores.cache(inputs, log)?;
+
+        log.banner("ANALYZING");
+        let analyzed = analyzer::analyze(inputs, &stores, log)?;
+        documents::write_analyzed(&inputs.analyzed, &analyzed, log)?;
+
+        log.banner("DETECTING");
+        let preparation = detector::prepare(inputs, log)?;
+        let (group, plan) = detector::detect(inputs, &preparation, log)?;
+        refuse_extensions(&group)
+            .context(|| "failed to detect")
+            .during(Phase::Detect)?;
+
+        // From 0.10 on, skipping it keeps layers away but not what buildpacks stored.
+        if !inputs.skip_layers || inputs.platform_api.has(Feature::CreatorAlwaysRestores) {
+            log.banner("RESTORING");
+            restorer::restore(inputs, &stores, &group, &analyzed, log)?;
+        }
+
+        log.banner("BUILDING");
+        let metadata = builder::build(inputs, &group, &plan, &analyzed, log)?;
+
+        log.banner("EXPORTING");
+        let build = exporter::Build {
+            group: &group,
+            analyzed: &analyzed,
+            metadata: Some(&metadata),
+        };
+        exporter::export(inputs, &stores, &build, cache.as_deref(), log)
+    }
+}
+
+/// Extensions need root and processes of their own (platform.md, "Creator").
+fn refuse_extensions(group: &Group) -> CoreResult<()> {
+    match group.extensions.is_empty() {
+        true => Ok(()),
+        false => Err(Error::other(
+            "detected order contains extensions which is not supported by the creator",
+        )),
     }
 }
