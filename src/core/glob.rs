@@ -1,6 +1,6 @@
 //! The pattern matcher of slices: Go's `filepath.Match`.
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 
 /// Whether the whole of `name` matches `pattern`; to match many names against one pattern, keep a [`Pattern`].
 ///
@@ -79,10 +79,7 @@ impl Pattern {
 }
 
 fn malformed(pattern: &str) -> Error {
-    Error::new(
-        ErrorKind::InvalidArguments,
-        format_args!("syntax error in pattern '{pattern}'"),
-    )
+    Error::other(format_args!("syntax error in pattern '{pattern}'"))
 }
 
 /// What follows a `[`; `None` if it is no class.

@@ -221,3 +221,89 @@ fn empty_layer() -> Result<Layer> {
         source,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::oci::Digest;
+    use crate::store::Saved;
+    use std::sync::Mutex;
+
+    /// A store with one name, which remembers what is deleted.
+    #[derive(Default)]
+    struct OneName {
+        image: Mutex<Option<Opened>>,
+        deleted: Mutex<Vec<String>>,
+    }
+
+    impl ImageStore for OneName {
+        fn open(&self, _: &str) -> Result<Option<Opened>> {
+            Ok(self.image.lock().unwrap().clone())
+        }
+
+        fn save(&self, image: &Image, names: &[String]) -> Result<Saved> {
+            let label = image.config.label(METADATA_LABEL).unwrap_or_default();
+            let digest = Digest::of(label.as_bytes());
+            let identifier = format!("{}@{digest}", names[0]);
+            let image = image.clone();
+            *self.image.lock().unwrap() = Some(Opened { image, identifier });
+            Ok(Saved {
+                short_id: digest.to_string(),
+                digest: Some(digest),
+                image_id: None,
+                manifest_size: None,
+                names: names.iter().map(|name| (name.clone(), Ok(()))).collect(),
+            })
+        }
+
+        fn delete(&self, identifier: &str) -> Result<()> {
+            self.deleted.lock().unwrap().push(identifier.to_owned());
+            Err(Error::other("not here"))
+        }
+    }
+
+    fn commit(store: &Arc<OneName>, old_image: OldImage, sbom: &str) -> Option<String> {
+        let dynamic: Arc<dyn ImageStore> = Arc::<OneName>::clone(store);
+        let (cache, damage) = ImageCache::open(dynamic, "cache", old_image).unwrap();
+        assert!(damage.is_none());
+        let metadata = CacheMetadata {
+            sbom: sbom.to_owned(),
+            buildpacks: None,
+        };
+        let leftover = cache.update().unwrap().commit(&metadata).unwrap();
+        leftover.map(|error| error.to_string())
+    }
+
+    #[test]
+    fn only_an_old_image_is_deleted() {
+        let store = Arc::new(OneName::default());
+        assert_eq!(commit(&store, OldImage::Deleted, "1"), None);
+        let first = store.open("cache").unwrap().unwrap().identifier;
+        assert_eq!(
+            commit(&store, OldImage::Deleted, "1"),
+            None,
+            "the same image again"
+        );
+        let warning = "Unable to delete cache image: not here";
+        assert_eq!(
+            commit(&store, OldImage::Deleted, "2").as_deref(),
+            Some(warning)
+        );
+        assert_eq!(commit(&store, OldImage::Stays, "3"), None);
+        assert_eq!(*store.deleted.lock().unwrap(), [first]);
+    }
+
+    #[test]
+    fn a_cache_without_layers_gets_an_empty_one() {
+        let store = Arc::new(OneName::default());
+        commit(&store, OldImage::Stays, "");
+        let image = store.open("cache").unwrap().unwrap().image;
+        let empty = "sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef";
+        let layers: Vec<_> = image
+            .layers
+            .iter()
+            .map(|layer| layer.diff_id.to_string())
+            .collect();
+        assert_eq!(layers, [empty]);
+    }
+}
