@@ -2,18 +2,14 @@
 //! FACTS 12.4).
 
 use crate::sys;
+use lifecycle_core::data::exec_d;
 use lifecycle_core::env::Env;
 use lifecycle_core::error::{Error, Result, ResultExt};
-use lifecycle_core::toml;
-use lifecycle_core::value::Value;
 use std::io::{self, PipeReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
-
-/// The most that a program may print, in bytes. Linux passes at most 128 KiB per variable.
-const OUTPUT_LIMIT: usize = 1024 * 1024;
 
 /// How long a program that has ended may hold up the launch through descendants that keep its output open.
 const GRACE: Duration = Duration::from_millis(50);
@@ -25,7 +21,7 @@ const GRACE: Duration = Duration::from_millis(50);
 pub(crate) fn run_all(programs: &[PathBuf], env: &mut Env) -> Result<()> {
     for program in programs {
         let output = run(program, env)?;
-        for (name, value) in decode(output).context(|| {
+        for (name, value) in exec_d::parse(output).context(|| {
             format!(
                 "failed to decode output from exec.d file at path '{}'",
                 program.display()
@@ -37,7 +33,7 @@ pub(crate) fn run_all(programs: &[PathBuf], env: &mut Env) -> Result<()> {
     Ok(())
 }
 
-/// The output of one program; longer than [`OUTPUT_LIMIT`] only by what shows that it is too long.
+/// The output of one program; longer than [`exec_d::MAX_LENGTH`] only by what shows that it is too long.
 fn run(program: &Path, env: &Env) -> Result<Vec<u8>> {
     let failed = || {
         format!(
@@ -58,7 +54,7 @@ fn run(program: &Path, env: &Env) -> Result<Vec<u8>> {
     let output = read(&mut reader, &mut child);
     if output
         .as_ref()
-        .is_ok_and(|output| output.len() > OUTPUT_LIMIT)
+        .is_ok_and(|output| output.len() > exec_d::MAX_LENGTH)
     {
         // It may be printing for ever. That it cannot be killed means that it has ended.
         let _ = child.kill();
@@ -67,7 +63,7 @@ fn run(program: &Path, env: &Env) -> Result<Vec<u8>> {
     drop(reader);
     let status = child.wait().context(failed)?;
     match output {
-        Ok(output) if output.len() > OUTPUT_LIMIT => Ok(output),
+        Ok(output) if output.len() > exec_d::MAX_LENGTH => Ok(output),
         _ if !status.success() => Err(Error::other(describe(status)).in_context(failed())),
         output => output.context(|| {
             format!(
@@ -82,7 +78,7 @@ fn run(program: &Path, env: &Env) -> Result<Vec<u8>> {
 fn read(reader: &mut PipeReader, child: &mut Child) -> io::Result<Vec<u8>> {
     let mut output = Vec::new();
     let mut buffer = [0; 4096];
-    while output.len() <= OUTPUT_LIMIT {
+    while output.len() <= exec_d::MAX_LENGTH {
         if !sys::wait_readable(reader, GRACE)? {
             if child.try_wait()?.is_some() && !sys::wait_readable(reader, Duration::ZERO)? {
                 break;
@@ -105,66 +101,11 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// The variables that an output sets.
-fn decode(output: Vec<u8>) -> Result<Vec<(String, String)>> {
-    if output.len() > OUTPUT_LIMIT {
-        return Err(Error::other(format_args!(
-            "larger than the limit of {OUTPUT_LIMIT} bytes"
-        )));
-    }
-    let text = String::from_utf8(output).map_err(|_| Error::other("toml: not UTF-8"))?;
-    toml::parse(&text)?
-        .into_iter()
-        .map(|(name, value)| match value {
-            Value::String(value) if !name.contains('\0') && !value.contains('\0') => {
-                Ok((name, value))
-            }
-            Value::String(_) => Err(Error::other(format_args!(
-                "variable '{name}' contains a NUL byte"
-            ))),
-            _ => Err(Error::other(format_args!(
-                "toml: value of '{name}' is not a string"
-            ))),
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
     use std::time::Instant;
-
-    #[track_caller]
-    fn check_decode(output: &[u8], expected: Result<&[(&str, &str)], &str>) {
-        let found = decode(output.to_vec()).map_err(|error| error.to_string());
-        let owned = |pairs: &[(&str, &str)]| {
-            pairs
-                .iter()
-                .map(|(k, v)| (k.to_string(), v.to_string()))
-                .collect::<Vec<_>>()
-        };
-        assert_eq!(found, expected.map(owned).map_err(str::to_owned));
-    }
-
-    #[test]
-    fn outputs() {
-        check_decode(b"", Ok(&[]));
-        check_decode(
-            b"A = \"1\"\n\"odd key\" = '''x\ny'''\n",
-            Ok(&[("A", "1"), ("odd key", "x\ny")]),
-        );
-        check_decode(b"x = 1", Err("toml: value of 'x' is not a string"));
-        check_decode(b"[t]", Err("toml: value of 't' is not a string"));
-        check_decode(
-            b"[[",
-            Err("toml: line 1, column 3: unquoted keys cannot be empty"),
-        );
-        check_decode(b"a = \"\xff\"", Err("toml: not UTF-8"));
-        check_decode(b"a = \"\\u0000\"", Err("variable 'a' contains a NUL byte"));
-        let long = vec![b'\n'; OUTPUT_LIMIT + 1];
-        check_decode(&long, Err("larger than the limit of 1048576 bytes"));
-    }
 
     /// Runs a shell script as an exec.d program; `expected` is the variable `A` or the error behind the path.
     #[track_caller]

@@ -6,6 +6,7 @@ pub mod analyzed;
 pub mod build;
 mod decode;
 pub mod descriptor;
+pub mod exec_d;
 pub mod extend_config;
 pub mod group;
 pub mod label;
