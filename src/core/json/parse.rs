@@ -179,8 +179,10 @@ impl Parser<'_> {
             self.digits()?;
         }
         let text = self.text.get(start..self.offset).unwrap_or_default();
+        // No integer is written as `-0`.
         if whole
             && self.numbers == Numbers::Exact
+            && text != "-0"
             && let Ok(value) = text.parse()
         {
             return Ok(Value::Integer(value));
