@@ -107,6 +107,7 @@ impl Tree {
         // The reference notices a malformed pattern when it tries the first path.
         let first = first.path.display();
         let pattern = Pattern::parse(&pattern)
+            .map_err(|_| Error::other("syntax error in pattern"))
             .context(|| format!("failed to check if '{first}' matches '{pattern}'"))?;
         let matches = |node: &Node| pattern.matches(node.path.as_os_str().as_bytes());
         let matching = nodes.iter().enumerate().filter(|(_, node)| matches(node));

@@ -6,7 +6,7 @@ use crate::buildpack::LayersDir;
 use lifecycle_core::data::group::GroupElement;
 use lifecycle_core::data::label::CacheMetadata;
 use lifecycle_core::data::launch::Process;
-use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
+use lifecycle_core::error::{Error, Result, ResultExt};
 use lifecycle_image::layer::{LayerRecipe, MadeEntry, slice};
 use lifecycle_image::oci::DiffId;
 use std::path::PathBuf;
@@ -91,8 +91,6 @@ pub(super) fn plan<'a>(
     let app_ids: Vec<_> = app_shas.filter_map(|sha| reusable.recorded(sha)).collect();
     let (uid, gid) = (export.uid, export.gid);
     let recipes = slice::slices(export.app_dir, &export.metadata.slices, uid, gid);
-    // A buildpack's pattern is no argument of the platform's.
-    let recipes = recipes.map_err(|error| error.with_kind(ErrorKind::Other));
     let app = recipes.context(|| "creating app layers").map(|recipes| {
         let recipes = recipes.into_iter();
         recipes
