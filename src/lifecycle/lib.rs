@@ -4,6 +4,7 @@
 
 pub mod buildpack;
 pub mod command;
+pub mod dockerfile;
 pub mod duration;
 pub mod exec;
 pub mod log;

@@ -10,7 +10,7 @@ use lifecycle_core::error::{Error, Result, ResultExt};
 use lifecycle_core::value::Table;
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{self, Write};
 use std::path::Path;
 use std::sync::{Arc, mpsc};
 use tempfile::NamedTempFile;
@@ -63,6 +63,21 @@ pub fn build(recipe: &LayerRecipe, outputs: Outputs<'_>, workers: &Workers) -> R
         Part::Bytes(bytes) => pass.bytes(bytes),
         Part::File(content) => pass.file(&content),
     })?;
+    pass.finish()
+}
+
+/// Makes a layer of the tar that `write` writes, which may change with every call, unlike a [`LayerRecipe`]'s.
+///
+/// # Errors
+/// Those of `write`, or an output fails.
+pub fn pack(
+    write: impl FnOnce(&mut dyn Write) -> Result<()>,
+    outputs: Outputs<'_>,
+    workers: &Workers,
+) -> Result<Built> {
+    let blob = outputs.blob.map(Blob::create).transpose()?;
+    let mut pass = Pass::new(workers, None, blob, outputs.tar);
+    write(&mut pass)?;
     pass.finish()
 }
 
@@ -235,6 +250,17 @@ impl<'w, 'a> Pass<'w, 'a> {
             let result = block.compress(last).map(|()| block);
             let _ = sender.send(Event::Compressed(number, result));
         }));
+        Ok(())
+    }
+}
+
+impl Write for Pass<'_, '_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.bytes(bytes).map_err(io::Error::other)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }

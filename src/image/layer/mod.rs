@@ -20,7 +20,7 @@ mod unpack;
 mod walk;
 mod workers;
 
-pub use build::{Built, Compression, Outputs, Spool, build, diff_id};
+pub use build::{Built, Compression, Outputs, Spool, build, diff_id, pack};
 pub use unpack::open_stored;
 pub use workers::Workers;
 

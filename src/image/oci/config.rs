@@ -172,6 +172,11 @@ impl Config {
             .as_str()
     }
 
+    /// The value of a key of `config`.
+    pub fn runtime_value(&self, key: &str) -> Option<&Value> {
+        self.runtime_ref().get(key)
+    }
+
     /// All labels.
     pub fn labels(&self) -> BTreeMap<&str, &str> {
         let labels = self.runtime_ref().get("Labels").and_then(Value::as_table);
@@ -326,7 +331,9 @@ impl Config {
         self
     }
 
-    fn with_runtime(mut self, key: &str, value: impl Into<Value>) -> Self {
+    /// With another value for a key of `config`, in which images say how they are run; [`Value::Null`] removes it.
+    #[must_use]
+    pub fn with_runtime(mut self, key: &str, value: impl Into<Value>) -> Self {
         let mut runtime = self.runtime();
         runtime.insert(key, value);
         self.0.insert("config", runtime);

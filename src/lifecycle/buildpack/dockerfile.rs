@@ -1,7 +1,6 @@
 //! What extensions may write into Dockerfiles (FACTS 6.6; image_extension.md, Dockerfile Requirements).
 
-mod heredoc;
-
+use crate::dockerfile::heredoc;
 use crate::log::Log;
 use lifecycle_core::error::{Error, Result};
 use parse_dockerfile::{ArgInstruction, Instruction};
@@ -51,7 +50,7 @@ pub struct RunImageChange {
 /// # Errors
 /// It is malformed, or has not exactly one stage.
 pub(super) fn check_run(text: &str, log: &Log) -> Result<RunImageChange> {
-    let text = heredoc::blank(text)?;
+    let text = heredoc::blank(text)?.text;
     let file = Parsed::new(&text, DockerfileKind::Run)?;
     let base = file.only_stage()?.ok_or_else(|| file.no_stage())?;
     file.warn(log);
@@ -66,7 +65,7 @@ pub(super) fn check_run(text: &str, log: &Log) -> Result<RunImageChange> {
 /// # Errors
 /// It is malformed, or does not begin with `ARG base_image` and `FROM ${base_image}` as its only stage.
 pub(super) fn check_build(text: &str, log: &Log) -> Result<()> {
-    let text = heredoc::blank(text)?;
+    let text = heredoc::blank(text)?.text;
     let file = Parsed::new(&text, DockerfileKind::Build)?;
     let base = file.only_stage()?;
     file.warn(log);

@@ -3,28 +3,39 @@
 
 use lifecycle_core::error::{Error, Result};
 
-/// The Dockerfile with here-documents made plain: empty lines for what they say, `__` for what announces them. Lines keep
-/// their numbers.
+/// A Dockerfile without its here-documents, and they.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Blanked {
+    /// Empty lines stand for what here-documents say, `__` for the `<<` that announces one. Lines keep their numbers.
+    pub text: String,
+    /// The here-documents in order.
+    pub documents: Vec<HereDocument>,
+    /// What continues a line at its end.
+    pub escape: char,
+}
+
+/// Takes the here-documents out of a Dockerfile.
 ///
 /// # Errors
 /// A here-document does not end.
-pub(super) fn blank(text: &str) -> Result<String> {
+pub fn blank(text: &str) -> Result<Blanked> {
     let mut lines = text.split_inclusive('\n');
     let mut blanked = String::with_capacity(text.len());
+    let mut documents = Vec::new();
     let escape = escape(text);
     while let Some(first) = lines.next() {
         let mut words = Words::new(first, escape);
-        blanked.push_str(&words.blank(first));
+        words.blank(first, &mut blanked);
         let mut open = !is_comment(first) && continues(first, escape);
         while open && let Some(line) = lines.next() {
             let passed_over = is_comment(line) || line.trim().is_empty();
             match passed_over {
                 true => blanked.push_str(line),
-                false => blanked.push_str(&words.blank(line)),
+                false => words.blank(line, &mut blanked),
             }
             open = passed_over || continues(line, escape);
         }
-        for document in words.documents {
+        for mut document in words.documents {
             loop {
                 let line = lines.next().ok_or_else(|| {
                     let delimiter = &document.delimiter;
@@ -34,21 +45,38 @@ pub(super) fn blank(text: &str) -> Result<String> {
                 if document.ends_with(line) {
                     break;
                 }
+                document.content.push_str(match document.strips_tabs {
+                    true => line.trim_start_matches('\t'),
+                    false => line,
+                });
             }
+            documents.push(document);
         }
     }
-    Ok(blanked)
+    Ok(Blanked {
+        text: blanked,
+        documents,
+        escape,
+    })
 }
 
 /// A here-document that an instruction announces.
-struct HereDocument {
-    delimiter: String,
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HereDocument {
+    /// Where [`Blanked::text`] has the `__` that stands for its `<<`, in bytes.
+    pub position: usize,
+    /// The line that ends it, and the name of the file that `COPY` makes of it.
+    pub delimiter: String,
+    /// What it says; without leading tabs for `<<-`.
+    pub content: String,
+    /// Whether variables in it are expanded: its name is not in quotes.
+    pub expands: bool,
     strips_tabs: bool,
 }
 
 impl HereDocument {
     /// `<<NAME`, `<<-NAME`, with the number of a file descriptor in front or not, the name in quotes or not.
-    fn announced_by(word: &str) -> Option<Self> {
+    fn announced_by(word: &str, position: usize) -> Option<Self> {
         let digits_off = word.trim_start_matches(|c: char| c.is_ascii_digit());
         let name = digits_off.strip_prefix("<<")?;
         let (name, strips_tabs) = match name.strip_prefix('-') {
@@ -58,7 +86,10 @@ impl HereDocument {
         let delimiter = name.replace(['"', '\''], "");
         let is_name = !delimiter.is_empty() && !delimiter.contains('<');
         is_name.then_some(Self {
+            position: position + word.find('<').unwrap_or_default(),
+            expands: delimiter == name,
             delimiter,
+            content: String::new(),
             strips_tabs,
         })
     }
@@ -96,18 +127,17 @@ impl Words {
         }
     }
 
-    /// The line without the operators of here-documents, which are noted.
-    fn blank(&mut self, line: &str) -> String {
+    /// Appends the line without the operators of here-documents, which are noted.
+    fn blank(&mut self, line: &str, blanked: &mut String) {
         if !self.knows_documents {
-            return line.to_owned();
+            return blanked.push_str(line);
         }
-        let mut blanked = String::with_capacity(line.len());
         let mut rest = line;
         let mut at_start = true;
         while let Some(c) = rest.chars().next() {
             let word = rest.split_whitespace().next().unwrap_or_default();
             let plain = at_start && self.quote.is_none() && !c.is_whitespace();
-            if plain && let Some(document) = HereDocument::announced_by(word) {
+            if plain && let Some(document) = HereDocument::announced_by(word, blanked.len()) {
                 self.documents.push(document);
                 blanked.push_str(&word.replacen("<<", "__", 1));
                 rest = rest.strip_prefix(word).unwrap_or_default();
@@ -128,7 +158,6 @@ impl Words {
             blanked.push_str(done);
             rest = tail;
         }
-        blanked
     }
 }
 
@@ -143,7 +172,7 @@ fn escape(text: &str) -> char {
     }
 }
 
-fn is_comment(line: &str) -> bool {
+pub(super) fn is_comment(line: &str) -> bool {
     line.trim_start().starts_with('#')
 }
 
@@ -156,8 +185,27 @@ mod tests {
     use super::*;
 
     fn check(text: &str, expected: &str) {
-        let found = blank(text).unwrap_or_else(|error| error.to_string());
+        let found = blank(text).map_or_else(|error| error.to_string(), |blanked| blanked.text);
         assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn here_documents_are_kept() {
+        let text = "RUN a <<-A 3<<'B'\n\t1\n\tA\n $2\nB\n";
+        let blanked = blank(text).unwrap();
+        let found: Vec<_> = blanked
+            .documents
+            .iter()
+            .map(|d| {
+                (
+                    d.position,
+                    d.delimiter.as_str(),
+                    d.content.as_str(),
+                    d.expands,
+                )
+            })
+            .collect();
+        assert_eq!(found, [(6, "A", "1\n", true), (12, "B", " $2\n", false)]);
     }
 
     #[test]
