@@ -38,8 +38,8 @@ impl Pattern {
             tokens.push(match character {
                 '*' => Token::AnyText,
                 '?' => Token::AnyCharacter,
-                '[' => class(&mut rest).ok_or_else(|| malformed(pattern))?,
-                '\\' => Token::Literal(rest.next().ok_or_else(|| malformed(pattern))?),
+                '[' => class(&mut rest).ok_or_else(malformed)?,
+                '\\' => Token::Literal(rest.next().ok_or_else(malformed)?),
                 literal => Token::Literal(literal),
             });
         }
@@ -78,8 +78,8 @@ impl Pattern {
     }
 }
 
-fn malformed(pattern: &str) -> Error {
-    Error::other(format_args!("syntax error in pattern '{pattern}'"))
+fn malformed() -> Error {
+    Error::other("syntax error in pattern")
 }
 
 /// What follows a `[`; `None` if it is no class.

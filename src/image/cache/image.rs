@@ -294,6 +294,22 @@ mod tests {
     }
 
     #[test]
+    fn a_reused_layer_is_listed_once() {
+        let store = Arc::new(OneName::default());
+        commit(&store, OldImage::Stays, "");
+        let dynamic: Arc<dyn ImageStore> = Arc::<OneName>::clone(&store);
+        let (cache, _) = ImageCache::open(dynamic, "cache", OldImage::Stays).unwrap();
+        let diff_id = store.open("cache").unwrap().unwrap().image.layers[0].diff_id;
+        let mut update = cache.update().unwrap();
+        assert!(update.holds(&diff_id));
+        update.reuse(&diff_id).unwrap();
+        update.reuse(&diff_id).unwrap();
+        update.commit(&CacheMetadata::default()).unwrap();
+        let layers = store.open("cache").unwrap().unwrap().image.layers;
+        assert_eq!(layers.len(), 1);
+    }
+
+    #[test]
     fn a_cache_without_layers_gets_an_empty_one() {
         let store = Arc::new(OneName::default());
         commit(&store, OldImage::Stays, "");

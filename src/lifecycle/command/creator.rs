@@ -47,10 +47,10 @@ impl Command for Creator {
             .context(|| "failed to detect")
             .during(Phase::Detect)?;
 
-        // From 0.10 on, skipping it keeps layers away but not what buildpacks stored.
+        // From 0.10 on, skipping it keeps layers away but not what buildpacks stored, nor SBOM files.
         if !inputs.skip_layers || inputs.platform_api.has(Feature::CreatorAlwaysRestores) {
             log.banner("RESTORING");
-            restorer::restore(inputs, &stores, &group, &analyzed, log)?;
+            restorer::restore(inputs, &stores, &group, &analyzed, true, log)?;
         }
 
         log.banner("BUILDING");

@@ -4,7 +4,7 @@ use super::stores::Stores;
 use super::{Command, documents};
 use crate::log::Log;
 use crate::phase::analyze::target_of;
-use crate::phase::restore::{self, Decisions, Sources};
+use crate::phase::restore::{self, Decisions, Layers, Sources};
 use crate::phase::run_image;
 use crate::platform::{Inputs, Program, privileges};
 use lifecycle_core::api::Feature;
@@ -54,7 +54,14 @@ impl Command for Restorer {
                 Analyzed::default()
             }
         };
-        restore(inputs, &stores, &group, &analyzed, log)
+        restore(
+            inputs,
+            &stores,
+            &group,
+            &analyzed,
+            !inputs.skip_layers,
+            log,
+        )
     }
 }
 
@@ -67,17 +74,20 @@ pub fn restore(
     stores: &Stores,
     group: &Group,
     analyzed: &Analyzed,
+    restores_sbom: bool,
     log: &Log,
 ) -> Result<(), Failure> {
     let api = inputs.platform_api;
     let cache = stores.cache(inputs, log)?;
-    let decisions = if inputs.skip_layers {
-        Decisions::StoresOnly
-    } else {
-        Decisions::Layers {
-            sbom: api.has(Feature::SbomLayers),
+    let layers = match inputs.skip_layers {
+        true => Layers::Skipped,
+        false => Layers::Restored {
             cached_launch_metadata: api.has(Feature::CachedLaunchMetadata),
-        }
+        },
+    };
+    let decisions = Decisions {
+        layers,
+        sbom: restores_sbom && api.has(Feature::SbomLayers),
     };
     let sources = Sources {
         previous: &analyzed.metadata,

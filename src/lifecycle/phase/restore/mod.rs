@@ -21,13 +21,20 @@ use std::path::Path;
 
 /// What the platform decided about restoration.
 #[derive(Clone, Copy, Debug)]
-pub enum Decisions {
-    /// Only store.toml comes back; cached layers on disk are removed.
-    StoresOnly,
-    /// Layers come back, too.
-    Layers {
-        /// Whether SBOM files come back.
-        sbom: bool,
+pub struct Decisions {
+    /// What happens to layers; store.toml comes back anyway.
+    pub layers: Layers,
+    /// Whether SBOM files come back.
+    pub sbom: bool,
+}
+
+/// Whether layers come back.
+#[derive(Clone, Copy, Debug)]
+pub enum Layers {
+    /// They don't, and cached layers on disk are removed.
+    Skipped,
+    /// They do.
+    Restored {
         /// Whether the cache's metadata is used for a launch layer that the app image does not know.
         cached_launch_metadata: bool,
     },
@@ -58,14 +65,13 @@ pub fn restore(
     let layers = Dir::open(layers_dir)?;
     log.debug("Restoring Layer Metadata");
     restore_stores(&layers, buildpacks, sources.previous)?;
-    let shas = match decisions {
-        Decisions::StoresOnly => {
+    let shas = match decisions.layers {
+        Layers::Skipped => {
             log.info("Skipping buildpack layer analysis");
             metadata::Shas::new()
         }
-        Decisions::Layers {
+        Layers::Restored {
             cached_launch_metadata,
-            ..
         } => {
             let records = metadata::Records {
                 previous: sources.previous,
@@ -83,7 +89,7 @@ pub fn restore(
         let found = data::remove_stale(&layers, buildpack, &cached, &shas, log)?;
         jobs.extend(found.into_iter().map(Job::Layer));
     }
-    if let Decisions::Layers { sbom: true, .. } = decisions {
+    if decisions.sbom {
         jobs.push(Job::Sbom);
     }
     let workers = Workers::for_machine();

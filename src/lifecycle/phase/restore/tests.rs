@@ -14,9 +14,15 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-const ALL: Decisions = Decisions::Layers {
+const ALL: Decisions = Decisions {
+    layers: Layers::Restored {
+        cached_launch_metadata: true,
+    },
     sbom: true,
-    cached_launch_metadata: true,
+};
+const STORES_ONLY: Decisions = Decisions {
+    layers: Layers::Skipped,
+    sbom: false,
 };
 
 #[derive(Clone, Default)]
@@ -195,9 +201,11 @@ fn check_metadata(in_image: &str, in_cache: &str, decisions: Decisions, expected
 
 #[test]
 fn types_decide_where_metadata_comes_from() {
-    let old = Decisions::Layers {
+    let old = Decisions {
+        layers: Layers::Restored {
+            cached_launch_metadata: false,
+        },
         sbom: true,
-        cached_launch_metadata: false,
     };
     check_metadata("l", "-", ALL, Some("image"));
     check_metadata("b", "-", ALL, None);
@@ -208,7 +216,7 @@ fn types_decide_where_metadata_comes_from() {
     check_metadata("-", "b", ALL, None);
     check_metadata("-", "lc", ALL, Some("cache"));
     check_metadata("-", "lc", old, None);
-    check_metadata("l", "c", Decisions::StoresOnly, None);
+    check_metadata("l", "c", STORES_ONLY, None);
     // In the image's version the cache has no data: the layer is as good as lost.
     check_metadata("lc", "lc", ALL, None);
 }
@@ -278,7 +286,7 @@ fn stale_layers_go() {
     for file in ["l/file", "l.sha", "l.toml", "kept/file", "unknown/file"] {
         build.write(&format!("a_b/{file}"), "");
     }
-    let log = build.restore(Decisions::StoresOnly).unwrap();
+    let log = build.restore(STORES_ONLY).unwrap();
     assert_eq!(
         log,
         "Skipping buildpack layer analysis\nRemoving \"a/b:l\", wrong sha\n"
@@ -306,7 +314,7 @@ fn stores_come_back() {
         ..BuildpackRecord::default()
     };
     build.previous.buildpacks = Some(vec![record]);
-    build.restore(Decisions::StoresOnly).unwrap();
+    build.restore(STORES_ONLY).unwrap();
     assert_eq!(
         build.read("a_b/store.toml").as_deref(),
         Some("[metadata]\n  k = \"v\"\n")
