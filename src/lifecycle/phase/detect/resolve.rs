@@ -49,10 +49,11 @@ pub(super) type Emit<'e> = dyn FnMut(Level, Text<'_>) + 'e;
 /// # Errors
 /// The plan's alternatives are too many to be searched.
 pub(super) fn judge(members: &[Member]) -> Result<Verdict> {
-    if let Some(verdict) = rejection(members) {
-        return Ok(verdict);
-    }
-    let trial = problem(members).solve()?;
+    let trial = match rejection(members) {
+        Some(Rejection::Module { errored }) => return Ok(Verdict::Failed { errored }),
+        Some(Rejection::NoBuildpack) => None,
+        None => problem(members).solve()?,
+    };
     Ok(trial.map_or(Verdict::Failed { errored: false }, Verdict::Passed))
 }
 
@@ -81,13 +82,10 @@ pub(super) fn report(members: &[Member], verdict: &Verdict, emit: &mut Emit<'_>)
     for member in members {
         report_result(member, emit);
     }
-    if let Some(Verdict::Failed { errored: false }) = rejection(members)
-        && !members.iter().any(fails_group)
-    {
-        debug(emit, trial::NOTHING_LEFT);
-    }
-    if rejection(members).is_none() {
-        report_plan(members, verdict, emit);
+    match rejection(members) {
+        Some(Rejection::Module { .. }) => {}
+        Some(Rejection::NoBuildpack) => debug(emit, trial::NOTHING_LEFT),
+        None => report_plan(members, verdict, emit),
     }
 }
 
@@ -95,19 +93,26 @@ fn debug(emit: &mut Emit<'_>, line: impl Into<String>) {
     emit(Level::Debug, Text::Line(line.into()));
 }
 
-/// Why the group fails whatever its plan is, if it does.
-fn rejection(members: &[Member]) -> Option<Verdict> {
-    let passed = |member: &Member| {
-        matches!(member.detection.outcome, Outcome::Passed(_))
-            && member.element.kind == ModuleKind::Buildpack
-    };
+/// Why a group fails whatever its plan is.
+enum Rejection {
+    /// A required module did not pass.
+    Module {
+        /// Whether any module erred.
+        errored: bool,
+    },
+    /// No buildpack passed; extensions do not count.
+    NoBuildpack,
+}
+
+fn rejection(members: &[Member]) -> Option<Rejection> {
     if members.iter().any(fails_group) {
-        let errored = members
-            .iter()
-            .any(|member| matches!(member.detection.outcome, Outcome::Errored { .. }));
-        return Some(Verdict::Failed { errored });
+        let errored = |member: &Member| matches!(member.detection.outcome, Outcome::Errored { .. });
+        return Some(Rejection::Module {
+            errored: members.iter().any(errored),
+        });
     }
-    (!members.iter().any(passed)).then_some(Verdict::Failed { errored: false })
+    let buildpack = |(element, _): (&GroupElement, _)| element.kind == ModuleKind::Buildpack;
+    (!passing(members).any(buildpack)).then_some(Rejection::NoBuildpack)
 }
 
 fn fails_group(member: &Member) -> bool {
