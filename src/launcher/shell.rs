@@ -81,11 +81,14 @@ fn script(profiles: &[PathBuf], working_dir: &Path, arguments: usize) -> OsStrin
     let mut script = Vec::new();
     for profile in profiles {
         script.extend(b"source ");
-        push_quoted(&mut script, profile.as_os_str());
+        push_quoted(&mut script, profile, SPECIAL);
         script.push(b'\n');
     }
     script.extend(b"cd ");
-    push_quoted(&mut script, working_dir.as_os_str());
+    // The reference lets bash expand variables in it, so `$HOME/x` works there.
+    let expands = working_dir.as_os_str().as_bytes().contains(&b'$') && !working_dir.is_dir();
+    let special = if expands { b"\"\\`" } else { SPECIAL };
+    push_quoted(&mut script, working_dir, special);
     script.push(b'\n');
     if arguments == 0 {
         script.extend(br#"exec bash -c "$@""#);
@@ -99,11 +102,14 @@ fn script(profiles: &[PathBuf], working_dir: &Path, arguments: usize) -> OsStrin
     OsString::from_vec(script)
 }
 
-/// The path in double quotes, with what bash would interpret in them escaped: layers choose these names.
-fn push_quoted(script: &mut Vec<u8>, path: &OsStr) {
+/// What bash interprets inside double quotes.
+const SPECIAL: &[u8] = b"\"\\`$";
+
+/// The path in double quotes, with the characters of `special` escaped.
+fn push_quoted(script: &mut Vec<u8>, path: &Path, special: &[u8]) {
     script.push(b'"');
-    for byte in path.as_bytes() {
-        if matches!(byte, b'"' | b'\\' | b'$' | b'`') {
+    for byte in path.as_os_str().as_bytes() {
+        if special.contains(byte) {
             script.push(b'\\');
         }
         script.push(*byte);
@@ -145,7 +151,7 @@ mod tests {
             &["/a\"$(touch x)`id`\\"],
             "/$HOME",
             0,
-            "source \"/a\\\"\\$(touch x)\\`id\\`\\\\\"\ncd \"/\\$HOME\"\nexec bash -c \"$@\"",
+            "source \"/a\\\"\\$(touch x)\\`id\\`\\\\\"\ncd \"/$HOME\"\nexec bash -c \"$@\"",
         );
     }
 
