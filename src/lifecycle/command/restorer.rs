@@ -54,14 +54,7 @@ impl Command for Restorer {
                 Analyzed::default()
             }
         };
-        restore(
-            inputs,
-            &stores,
-            &group,
-            &analyzed,
-            !inputs.skip_layers,
-            log,
-        )
+        restore(inputs, &stores, &group, &analyzed, !inputs.skip_layers, log)
     }
 }
 

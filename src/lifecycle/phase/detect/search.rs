@@ -154,7 +154,8 @@ impl<'a, M: Modules> Search<'a, M> {
             let refused = !fits && !element.optional;
             if refused {
                 let detection = Detection::error(self.mismatch(&found.descriptor.targets));
-                self.detections.insert(key(element), Arc::new(detection));
+                let key = key(&found.group_element(element));
+                self.detections.insert(key, Arc::new(detection));
             } else if !self.runs_in(found.exec_env(), element) {
                 continue;
             }
@@ -214,7 +215,7 @@ impl<'a, M: Modules> Search<'a, M> {
     fn run(&mut self, chosen: &[Chosen]) {
         let missing: Vec<_> = chosen
             .iter()
-            .map(|chosen| (chosen_key(&chosen.element), &*chosen.module))
+            .map(|chosen| (key(&chosen.element), &*chosen.module))
             .filter(|(key, _)| !self.detections.contains_key(key))
             .collect();
         if missing.is_empty() {
@@ -236,7 +237,7 @@ impl<'a, M: Modules> Search<'a, M> {
         let members: Vec<_> = chosen
             .iter()
             .filter_map(|chosen| {
-                let detection = self.detections.get(&chosen_key(&chosen.element))?;
+                let detection = self.detections.get(&key(&chosen.element))?;
                 Some(Member {
                     element: Rc::clone(&chosen.element),
                     detection: Arc::clone(detection),
@@ -282,12 +283,7 @@ fn waiting(group: &[OrderElement], origin: Option<&Rc<Composite>>) -> Vec<Waitin
     group.iter().map(waiting).collect()
 }
 
-fn key(element: &OrderElement) -> Key {
-    let (id, version) = (element.id.clone(), element.version.clone());
-    (element.kind, id, version)
-}
-
-fn chosen_key(element: &GroupElement) -> Key {
+fn key(element: &GroupElement) -> Key {
     let (id, version) = (element.id.clone(), element.version.clone());
     (element.kind, id, version)
 }

@@ -87,10 +87,14 @@ impl<'a> Problem<'a> {
     /// # Errors
     /// More than a million beginnings had to be looked at.
     pub(super) fn solve(&self) -> Result<Option<Trial>> {
+        self.solve_within(MAX_STEPS)
+    }
+
+    fn solve_within(&self, steps: usize) -> Result<Option<Trial>> {
         let mut picks = Vec::with_capacity(self.entrants.len());
         // The alternative to try next at this depth.
         let mut pick = 0;
-        for _ in 0..MAX_STEPS {
+        for _ in 0..steps {
             if pick < self.count(picks.len()) {
                 picks.push(pick);
                 if !self.hopeless(&picks) {
@@ -108,7 +112,7 @@ impl<'a> Problem<'a> {
             }
         }
         Err(Error::other(format!(
-            "gave up resolving the build plan of a group after {MAX_STEPS} steps: too many alternatives"
+            "gave up resolving the build plan of a group after {steps} steps: too many alternatives"
         )))
     }
 

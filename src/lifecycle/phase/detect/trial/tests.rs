@@ -125,7 +125,7 @@ fn the_search_gives_up_in_time() {
         },
     ));
     let problem = Problem::new(modules.iter().map(|(element, plan)| (element, plan)));
-    let error = problem.solve().unwrap_err().to_string();
+    let error = problem.solve_within(10_000).unwrap_err().to_string();
     assert!(
         error.starts_with("gave up resolving the build plan"),
         "{error}"
