@@ -44,7 +44,7 @@ fn run(program: &Path, env: &Env) -> Result<Vec<u8>> {
     let (mut reader, writer) = io::pipe().context(|| "failed to create pipe")?;
     let mut command = Command::new(program);
     command.env_clear().envs(env.iter()).stdin(Stdio::null());
-    sys::give_as_output(&mut command, writer);
+    sys::give_as_output(&mut command, writer).context(|| "failed to create pipe")?;
     let child = command.spawn();
     // The command holds this process's copy of the writing end.
     drop(command);

@@ -143,26 +143,29 @@ pub(crate) fn is_executable(path: &Path) -> bool {
 }
 
 /// Gives the child of `command` the writing end as file descriptor 3.
-pub(crate) fn give_as_output(command: &mut Command, writer: PipeWriter) {
-    const OUTPUT: i32 = 3;
+///
+/// # Errors
+/// There are too many open files.
+pub(crate) fn give_as_output(command: &mut Command, writer: PipeWriter) -> io::Result<()> {
+    const OUTPUT: libc::c_int = 3;
+    // Above 3, so that nothing that the child gets takes its place before it is attached.
+    // SAFETY: `writer` owns an open descriptor.
+    let above = unsafe { libc::fcntl(writer.as_raw_fd(), libc::F_DUPFD_CLOEXEC, OUTPUT + 1) };
+    if above < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the kernel has just opened it, nothing else owns it.
+    let above = unsafe { OwnedFd::from_raw_fd(above) };
     let attach = move || {
-        let descriptor = writer.as_raw_fd();
-        // A descriptor duplicated onto itself would still be closed by exec.
-        let result = if descriptor == OUTPUT {
-            // SAFETY: the descriptor is open, `writer` owns it.
-            unsafe { libc::fcntl(descriptor, libc::F_SETFD, 0) }
-        } else {
-            // SAFETY: as above; what the child had as 3 is closed in the child only.
-            unsafe { libc::dup2(descriptor, OUTPUT) }
-        };
-        if result == -1 {
-            Err(io::Error::last_os_error())
-        } else {
-            Ok(())
+        // SAFETY: `above` is open; what the child had as 3 is closed in the child only.
+        match unsafe { libc::dup2(above.as_raw_fd(), OUTPUT) } {
+            OUTPUT => Ok(()),
+            _ => Err(io::Error::last_os_error()),
         }
     };
     // SAFETY: between fork and exec `attach` makes one async-signal-safe call and allocates nothing.
     unsafe { command.pre_exec(attach) };
+    Ok(())
 }
 
 /// Waits until there is something to read, which the end of the output is too; false if `timeout` passes first.
