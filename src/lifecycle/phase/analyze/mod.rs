@@ -12,6 +12,7 @@ use lifecycle_image::image::Image;
 use lifecycle_image::layer::{Workers, extract, open_stored};
 use lifecycle_image::oci::DiffId;
 use lifecycle_image::store::{ImageStore, Opened};
+use rayon::prelude::*;
 use std::path::Path;
 
 /// The label with the layers of an app image.
@@ -44,24 +45,30 @@ pub struct Images {
     run: Option<Named>,
 }
 
-/// Makes sure that images can be read and written before work begins.
+/// Makes sure that images can be read and written before work begins: first the readable ones, all at once, then the
+/// writable ones.
 ///
 /// # Errors
 /// Access to one of them is refused, or its store cannot be reached.
 pub fn check_access(store: &dyn ImageStore, read: &[&str], write: &[&str]) -> Result<()> {
-    for name in read {
+    at_once(read, |name| {
         store
             .check_read(name)
             .context(|| format!("failed to ensure registry read access to {name}"))
-            .context(|| "validating registry read access")?;
-    }
-    for name in write {
+    })
+    .context(|| "validating registry read access")?;
+    at_once(write, |name| {
         store
             .check_write(name)
             .context(|| format!("failed to ensure registry read/write access to {name}"))
-            .context(|| "validating registry write access")?;
-    }
-    Ok(())
+    })
+    .context(|| "validating registry write access")
+}
+
+/// Checks every name; the first failure in their order counts.
+fn at_once(names: &[&str], check: impl Fn(&str) -> Result<()> + Sync) -> Result<()> {
+    let results: Vec<_> = names.par_iter().map(|name| check(name)).collect();
+    results.into_iter().collect()
 }
 
 impl Images {
@@ -70,17 +77,21 @@ impl Images {
     /// # Errors
     /// The store fails, or the run image is damaged.
     pub fn open(store: &dyn ImageStore, previous: Option<&str>, run: Option<&str>) -> Result<Self> {
-        let previous = previous.map(|name| match open(store, name) {
+        let open_previous = |name| match open(store, name) {
             Err(error) if error.kind() == ErrorKind::Corrupt => Ok(Named {
                 name: store.display_name(name),
                 state: State::Corrupt,
             }),
             result => result.context(|| "getting previous image"),
-        });
-        let run = run.map(|name| open(store, name).context(|| "getting run image"));
+        };
+        let open_run = |name| open(store, name).context(|| "getting run image");
+        let (previous, run) = rayon::join(
+            || previous.map(open_previous).transpose(),
+            || run.map(open_run).transpose(),
+        );
         Ok(Self {
-            previous: previous.transpose()?,
-            run: run.transpose()?,
+            previous: previous?,
+            run: run?,
         })
     }
 }
