@@ -194,8 +194,10 @@ impl Assembly<'_> {
         // The buildpack kept what the previous image has without looking at it (buildpack.md, "Launch layers").
         let previous = self.export.previous_metadata.buildpack(&buildpack.id);
         let Some(record) = previous.and_then(|record| record.layer(name)) else {
-            let cause = format!("previous image has no metadata for layer '{identifier}'");
-            return Err(Error::other(cause).in_context(format!("cannot reuse '{identifier}'")));
+            let cause = "previous image has no metadata for layer";
+            return Err(Error::other(format!(
+                "cannot reuse '{identifier}', {cause} '{identifier}'"
+            )));
         };
         let diff_id = DiffId::parse(&record.sha);
         let source = diff_id.and_then(|id| Ok((id, self.reusable.source(&id)?)));

@@ -74,8 +74,8 @@ fn environment(export: &Export<'_>, config: Config, log: &Log) -> Config {
 fn entrypoint(export: &Export<'_>, log: &Log) -> Result<String> {
     let buildpacks = Some(export.metadata.default_process_type.as_str());
     let buildpacks = buildpacks.filter(|default| !default.is_empty());
-    if let Some(wanted) = export.default_process_type {
-        if export
+    if let Some(wanted) = export.default_process_type
+        && export
             .metadata
             .processes
             .iter()
@@ -84,7 +84,6 @@ fn entrypoint(export: &Export<'_>, log: &Log) -> Result<String> {
             let cause = format!("tried to set {wanted} to default but it doesn't exist");
             return Err(Error::other(cause));
         }
-    }
     match export.default_process_type.or(buildpacks) {
         Some(default) => {
             log.info(format_args!("Setting default process type '{default}'"));
