@@ -9,6 +9,7 @@ mod beneath;
 mod block;
 mod build;
 pub mod extract;
+pub mod fingerprint;
 mod gzip;
 pub mod header;
 mod path;

@@ -28,6 +28,10 @@ pub(super) struct Content<'p> {
     pub(super) size: u64,
     /// Which file it was.
     pub(super) inode: u64,
+    /// When its content changed, in seconds and nanoseconds since 1970.
+    pub(super) modified: (i64, u64),
+    /// When anything about it changed, in the same form.
+    pub(super) changed: (i64, u64),
 }
 
 type Emit<'e> = &'e mut dyn FnMut(Part<'_>) -> Result<()>;
@@ -289,10 +293,14 @@ fn emit_file(header: Header<'_>, stat: &Stat, path: &[u8], emit: Emit<'_>) -> Re
     if size == 0 {
         return Ok(());
     }
+    let modified = (stat.st_mtime, stat.st_mtime_nsec);
+    let changed = (stat.st_ctime, stat.st_ctime_nsec);
     emit(Part::File(Content {
         path,
         size,
         inode: stat.st_ino,
+        modified,
+        changed,
     }))?;
     emit(Part::Bytes(&[0; 512][..padding(size)]))
 }

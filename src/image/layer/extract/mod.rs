@@ -10,6 +10,7 @@ mod stream;
 mod tests;
 
 use super::Workers;
+use super::fingerprint::Skeleton;
 use crate::oci::DiffId;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use stage::Stage;
@@ -29,6 +30,9 @@ const MAX_HEADERS: u64 = 2 << 20;
 /// else in its place. Files belong to the process's user, have the mode of their entry whatever the umask, without
 /// setuid and setgid, and the current time.
 ///
+/// Returns what the tar is besides contents; where a survey of the same layer gives the same, the files on disk are
+/// exactly the tar's.
+///
 /// # Errors
 /// Kind `Corrupt`: the tar does not have the digest `diff_id`, is malformed, or has an entry elsewhere, twice, or of
 /// another kind than file, directory, symbolic link, or hard link to an earlier file of the same layer. Nothing of the
@@ -39,7 +43,7 @@ pub fn extract(
     base: &Path,
     root: &Path,
     workers: &Workers,
-) -> Result<()> {
+) -> Result<Skeleton> {
     let root = root.strip_prefix(base).map_err(|_| {
         Error::other(format!(
             "{} is not below {}",
@@ -53,19 +57,19 @@ pub fn extract(
     if let Some(error) = stream.failure() {
         return Err(error).context(|| "read layer");
     }
+    let unpacked = match unpacked {
+        Err(error) if error.kind() != ErrorKind::Corrupt => return Err(error),
+        result => result,
+    };
     // A wrong digest explains everything that is wrong with the content.
-    if unpacked
-        .as_ref()
-        .map_or_else(|error| error.kind() == ErrorKind::Corrupt, |()| true)
-    {
-        let found = stream.finish()?;
-        if found != diff_id {
-            let text = format!("expected layer contents to have SHA '{diff_id}'; found '{found}'");
-            return Err(Error::new(ErrorKind::Corrupt, text));
-        }
+    let (found, skeleton) = stream.finish()?;
+    if found != diff_id {
+        let text = format!("expected layer contents to have SHA '{diff_id}'; found '{found}'");
+        return Err(Error::new(ErrorKind::Corrupt, text));
     }
     unpacked?;
-    stage.place(root)
+    stage.place(root)?;
+    Ok(skeleton)
 }
 
 fn unpack<R: Read>(
@@ -77,7 +81,7 @@ fn unpack<R: Read>(
     let mut archive = Archive::new(stream);
     let mut entries = archive.entries().map_err(malformed)?;
     loop {
-        stream.limit(MAX_HEADERS);
+        stream.enter_headers(MAX_HEADERS);
         let Some(entry) = entries.next() else { break };
         let mut entry = entry.map_err(malformed)?;
         let kind = entry.header().entry_type();
@@ -85,7 +89,7 @@ fn unpack<R: Read>(
             std::io::copy(&mut entry, &mut std::io::sink()).map_err(malformed)?;
             continue;
         }
-        stream.limit(u64::MAX);
+        stream.enter_content();
         let name = entry.path_bytes().into_owned();
         unpack_entry(&mut entry, kind, &name, base, root, stage)
             .context(|| format!("extract '{}'", OsStr::from_bytes(&name).display()))?;

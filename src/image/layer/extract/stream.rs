@@ -1,6 +1,7 @@
 //! The bytes of a tar on their way to the reader of entries: hashed, and bounded where the reader keeps them.
 
-use crate::oci::DiffId;
+use crate::layer::fingerprint::Skeleton;
+use crate::oci::{DiffId, Digest};
 use lifecycle_core::error::{Result, ResultExt};
 use sha2::{Digest as _, Sha256};
 use std::cell::RefCell;
@@ -16,7 +17,10 @@ struct State<R> {
     buffer: Vec<u8>,
     position: usize,
     hash: Sha256,
-    /// How much may be read until the next [`Stream::limit`].
+    /// Hashes what is read between entries' contents.
+    skeleton: Sha256,
+    in_content: bool,
+    /// How much may be read until it changes.
     limit: u64,
     failure: Option<io::Error>,
 }
@@ -24,20 +28,28 @@ struct State<R> {
 impl<R: Read> Stream<R> {
     pub(super) fn new(inner: R) -> Self {
         let buffer = Vec::with_capacity(BUFFER);
-        let (hash, limit) = (Sha256::new(), u64::MAX);
         Self(RefCell::new(State {
             inner,
             buffer,
             position: 0,
-            hash,
-            limit,
+            hash: Sha256::new(),
+            skeleton: Sha256::new(),
+            in_content: false,
+            limit: u64::MAX,
             failure: None,
         }))
     }
 
-    /// Fails reads after `bytes` more.
-    pub(super) fn limit(&self, bytes: u64) {
-        self.0.borrow_mut().limit = bytes;
+    /// What is read next are headers, which the reader keeps: at most `limit` bytes.
+    pub(super) fn enter_headers(&self, limit: u64) {
+        let mut state = self.0.borrow_mut();
+        (state.limit, state.in_content) = (limit, false);
+    }
+
+    /// What is read next is an entry's content.
+    pub(super) fn enter_content(&self) {
+        let mut state = self.0.borrow_mut();
+        (state.limit, state.in_content) = (u64::MAX, true);
     }
 
     /// The error with which the underlying reader failed, if it did: then the tar is not to blame.
@@ -45,14 +57,29 @@ impl<R: Read> Stream<R> {
         self.0.borrow_mut().failure.take()
     }
 
-    /// Reads to the end and returns the digest of everything.
+    /// Reads to the end and returns the digest of everything, and of everything but contents.
     ///
     /// # Errors
     /// The underlying reader fails.
-    pub(super) fn finish(self) -> Result<DiffId> {
+    pub(super) fn finish(self) -> Result<(DiffId, Skeleton)> {
         let mut state = self.0.into_inner();
-        while state.fill().context(|| "read layer")? > 0 {}
-        Ok(DiffId::from_bytes(state.hash.finalize().into()))
+        loop {
+            let State {
+                buffer,
+                position,
+                skeleton,
+                ..
+            } = &mut state;
+            skeleton.update(buffer.get(*position..).unwrap_or_default());
+            if state.fill().context(|| "read layer")? == 0 {
+                break;
+            }
+        }
+        let diff_id = DiffId::from_bytes(state.hash.finalize().into());
+        Ok((
+            diff_id,
+            Skeleton(Digest::from_bytes(state.skeleton.finalize().into())),
+        ))
     }
 }
 
@@ -82,6 +109,8 @@ impl<R: Read> Read for &Stream<R> {
         let State {
             buffer,
             position,
+            skeleton,
+            in_content,
             limit,
             ..
         } = &mut *state;
@@ -89,7 +118,11 @@ impl<R: Read> Read for &Stream<R> {
         *limit = limit
             .checked_sub(length as u64)
             .ok_or_else(|| io::Error::other("headers are too long"))?;
-        into[..length].copy_from_slice(&buffer[*position..*position + length]);
+        let bytes = &buffer[*position..*position + length];
+        into[..length].copy_from_slice(bytes);
+        if !*in_content {
+            skeleton.update(bytes);
+        }
         *position += length;
         Ok(length)
     }

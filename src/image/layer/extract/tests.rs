@@ -52,11 +52,11 @@ impl Layers {
         tar
     }
 
-    fn extract(&self, tar: &[u8]) -> Result<()> {
+    fn extract(&self, tar: &[u8]) -> Result<Skeleton> {
         self.extract_as(tar, DiffId::from_bytes(Sha256::digest(tar).into()))
     }
 
-    fn extract_as(&self, tar: &[u8], diff_id: DiffId) -> Result<()> {
+    fn extract_as(&self, tar: &[u8], diff_id: DiffId) -> Result<Skeleton> {
         let workers = Workers::new(NonZero::new(2).unwrap());
         extract(
             tar,
@@ -399,7 +399,11 @@ fn what_was_built_comes_back_the_same() {
     };
     let built = crate::layer::build(&recipe, outputs, &workers).unwrap();
     fs::remove_dir_all(layers.base().join("bp")).unwrap();
-    layers.extract_as(&tar, built.diff_id).unwrap();
+    let skeleton = layers.extract_as(&tar, built.diff_id).unwrap();
+    assert_eq!(
+        skeleton,
+        crate::layer::fingerprint::survey(&recipe).unwrap().skeleton
+    );
     assert_eq!(
         crate::layer::diff_id(&recipe, &workers).unwrap(),
         built.diff_id

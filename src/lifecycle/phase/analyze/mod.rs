@@ -194,6 +194,7 @@ fn restore_sbom(image: &Image, sha: &str, layers_dir: &Path) -> Result<()> {
         &root,
         &Workers::for_machine(),
     )
+    .map(drop)
 }
 
 fn describe_run(run: &Named, decisions: Decisions<'_>, log: &Log) -> Result<AnalyzedRunImage> {

@@ -161,6 +161,6 @@ pub(super) fn unpack(
             cache.discard(&diff_id);
             Err(error)
         }
-        result => result,
+        result => result.map(drop),
     }
 }
