@@ -83,7 +83,7 @@ fn background_processes_do_not_hang_the_run() {
 #[test]
 fn late_output_of_background_processes_is_kept() {
     check(
-        "(sleep 0.3; echo late) & echo early",
+        "(sleep 0.1; echo late) & echo early",
         "early\nlate\n",
         Exit::Code(0),
     );
