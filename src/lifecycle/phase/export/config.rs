@@ -80,10 +80,10 @@ fn entrypoint(export: &Export<'_>, log: &Log) -> Result<String> {
             .processes
             .iter()
             .all(|process| process.r#type != wanted)
-        {
-            let cause = format!("tried to set {wanted} to default but it doesn't exist");
-            return Err(Error::other(cause));
-        }
+    {
+        let cause = format!("tried to set {wanted} to default but it doesn't exist");
+        return Err(Error::other(cause));
+    }
     match export.default_process_type.or(buildpacks) {
         Some(default) => {
             log.info(format_args!("Setting default process type '{default}'"));

@@ -215,9 +215,10 @@ impl CacheTar {
 impl Write for CacheTar {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Ok(file) = &mut self.file
-            && let Err(error) = file.write_all(bytes).context(|| "write the cache's copy") {
-                self.file = Err(error);
-            }
+            && let Err(error) = file.write_all(bytes).context(|| "write the cache's copy")
+        {
+            self.file = Err(error);
+        }
         Ok(bytes.len())
     }
 
