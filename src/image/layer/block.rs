@@ -106,12 +106,17 @@ impl Block {
         let mut cursor = root.map(Cursor::new);
         for hole in &self.holes {
             let path = &self.paths[hole.path.clone()];
-            hole.fill(path, cursor.as_mut(), &mut self.data[hole.place.clone()])
-                .context(|| {
-                    let relative = OsStr::from_bytes(path);
-                    let full = root.map_or_else(|| relative.into(), |root| root.full_path(path));
-                    format!("open {}", full.display())
-                })?;
+            let full = || match root {
+                Some(root) => root.full_path(path),
+                None => OsStr::from_bytes(path).into(),
+            };
+            let file = match &mut cursor {
+                Some(cursor) => cursor.read(path),
+                None => open(path),
+            };
+            let file = file.context(|| format!("open {}", full().display()))?;
+            hole.fill(&file, &mut self.data[hole.place.clone()])
+                .context(|| format!("read {}", full().display()))?;
         }
         Ok(())
     }
@@ -130,22 +135,17 @@ impl Block {
     }
 }
 
+fn open(path: &[u8]) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(CWD, path, flags, Mode::empty())?)
+}
+
 impl Hole {
-    fn fill(
-        &self,
-        path: &[u8],
-        cursor: Option<&mut Cursor<&Beneath>>,
-        place: &mut [u8],
-    ) -> Result<()> {
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file: OwnedFd = match cursor {
-            Some(cursor) => cursor.read(path)?,
-            None => rustix::fs::openat(CWD, path, flags, Mode::empty()).map_err(os)?,
-        };
+    fn fill(&self, file: &OwnedFd, place: &mut [u8]) -> Result<()> {
         let mut done = 0;
         while done < place.len() {
             let offset = self.offset + done as u64;
-            match rustix::io::pread(&file, &mut place[done..], offset) {
+            match rustix::io::pread(file, &mut place[done..], offset) {
                 Ok(0) => break,
                 Ok(read) => done += read,
                 Err(rustix::io::Errno::INTR) => {}
@@ -153,7 +153,7 @@ impl Hole {
             }
         }
         // After the read, so that it also notices what changed meanwhile.
-        let stat = rustix::fs::fstat(&file).map_err(os)?;
+        let stat = rustix::fs::fstat(file).map_err(os)?;
         let same = FileType::from_raw_mode(stat.st_mode).is_file()
             && stat.st_ino == self.inode
             && u64::try_from(stat.st_size) == Ok(self.size);
@@ -259,5 +259,74 @@ impl Drop for Pooled {
     fn drop(&mut self) {
         self.pool.lock().free.push(std::mem::take(&mut self.block));
         self.pool.returned.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt, symlink};
+    use std::path::Path;
+
+    /// Fills a block with a file that changed after its header was written.
+    fn check(change: impl FnOnce(&Path), expected: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("f");
+        fs::write(&path, "0123456789").unwrap();
+        let inode = fs::metadata(&path).unwrap().ino();
+        let pool = Pool::new(1);
+        let mut block = pool.take();
+        let times = (0, 0);
+        block.push_file(
+            &Content {
+                path: b"f",
+                size: 10,
+                inode,
+                modified: times,
+                changed: times,
+            },
+            0,
+        );
+        change(&path);
+        let root = Beneath::open(dir.path()).unwrap();
+        let result = block
+            .fill(Some(&root))
+            .map(|()| String::from_utf8(block.bytes().to_vec()).unwrap());
+        let actual = result.unwrap_or_else(|error| error.to_string());
+        assert_eq!(actual.replace(path.to_str().unwrap(), "F"), expected);
+    }
+
+    #[test]
+    fn files_that_change_are_noticed() {
+        let changed = "read F: file changed while it was read";
+        check(|_| {}, "0123456789");
+        check(|path| fs::write(path, "01234").unwrap(), changed);
+        check(|path| fs::write(path, "0123456789a").unwrap(), changed);
+        check(
+            |path| fs::remove_file(path).unwrap(),
+            "open F: no such file or directory",
+        );
+        check(
+            |path| {
+                fs::write(path.with_extension("new"), "9876543210").unwrap();
+                fs::rename(path.with_extension("new"), path).unwrap();
+            },
+            changed,
+        );
+        check(
+            |path| {
+                fs::remove_file(path).unwrap();
+                symlink("/etc/passwd", path).unwrap();
+            },
+            "open F: too many levels of symbolic links",
+        );
+        check(
+            |path| {
+                fs::remove_file(path).unwrap();
+                rustix::fs::mknodat(CWD, path, FileType::Fifo, 0o600.into(), 0).unwrap();
+            },
+            "read F: illegal seek",
+        );
     }
 }

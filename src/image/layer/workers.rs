@@ -5,8 +5,8 @@ use std::num::NonZero;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
-/// More threads than this are not started: each adds two blocks of memory, and hashing is the limit long before.
-const MAX_THREADS: usize = 8;
+/// More threads than this are not started: each costs 3 MB, and hashing, which goes in order, would be the limit.
+const MAX_THREADS: usize = 6;
 
 /// What a thread runs.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
@@ -21,7 +21,7 @@ pub struct Workers {
 }
 
 impl Workers {
-    /// Starts `threads` threads, at most eight.
+    /// Starts `threads` threads, at most six.
     pub fn new(threads: NonZero<usize>) -> Self {
         let count = threads.get().min(MAX_THREADS);
         let (jobs, queue) = mpsc::channel::<Job>();
