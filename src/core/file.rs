@@ -100,7 +100,7 @@ pub fn read_if_exists(path: &Path, limit: u64) -> Result<Option<String>> {
 }
 
 /// Writes a hand-over file: readers find the old content or all of the new, even after a crash. Parent directories
-/// are made; modes follow the umask.
+/// are made; modes follow the umask. A link in its place is replaced, not followed.
 ///
 /// # Errors
 /// A directory or the file cannot be written. The old file, if any, is still there.
@@ -129,24 +129,21 @@ fn replace(path: &Path, content: &[u8], durability: Durability) -> Result<()> {
     {
         fs::create_dir_all(parent).context(|| format!("mkdir {}", parent.display()))?;
     }
-    // Links are followed, as create and truncate would; a device (`-report /dev/stdout`) cannot be replaced.
-    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    if fs::metadata(&target).is_ok_and(|metadata| !metadata.is_file()) {
-        return overwrite(&target, content);
+    // What is no file (`-report /dev/stdout`) cannot be replaced. A link to a file is: a buildpack may have put it there.
+    if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+        return overwrite(path, content);
     }
-    let beside = Beside::create(&target);
+    let beside = Beside::create(path);
     let beside = match beside {
         // The file may be writable where its directory is not.
-        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied && target.exists() => {
-            return overwrite(&target, content);
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied && path.exists() => {
+            return overwrite(path, content);
         }
         beside => beside.context(|| format!("open {}", path.display()))?,
     };
-    match beside.commit(&target, content, durability) {
+    match beside.commit(path, content, durability) {
         // A file mounted on its own (a volume of one file) cannot be renamed over.
-        Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => {
-            overwrite(&target, content)
-        }
+        Err(error) if error.kind() == std::io::ErrorKind::ResourceBusy => overwrite(path, content),
         result => result.context(|| format!("write {}", path.display())),
     }
 }
@@ -156,6 +153,8 @@ fn overwrite(path: &Path, content: &[u8]) -> Result<()> {
         .write(true)
         .create(true)
         .truncate(true)
+        // A fifo without a reader is an error, nothing to wait for.
+        .custom_flags(O_NONBLOCK)
         .open(path)
         .context(|| format!("open {}", path.display()))?;
     file.write_all(content)
@@ -291,7 +290,8 @@ mod tests {
         assert_eq!(fs::read_dir(dir.join("a/b")).unwrap().count(), 1);
         std::os::unix::fs::symlink(&path, dir.join("link")).unwrap();
         write_unsynced(&dir.join("link"), "three").unwrap();
-        assert_eq!(fs::read_to_string(&path).unwrap(), "three");
+        assert_eq!(fs::read_to_string(dir.join("link")).unwrap(), "three");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two");
         write(Path::new("/dev/null"), "gone").unwrap();
         assert!(fs::metadata("/dev/null").is_ok_and(|metadata| !metadata.is_file()));
         fs::remove_dir_all(dir).unwrap();

@@ -169,7 +169,7 @@ pub fn write_report(path: &Path, report: &Report) -> Result<()> {
 
 fn required<T>(path: &Path, what: &str, parse: impl FnOnce(&str) -> Result<T>) -> Result<T> {
     file::read(path, DOCUMENT_LIMIT)
-        .and_then(|text| parse(&text))
+        .and_then(|text| parse(&text).context(|| path.display().to_string()))
         .context(|| format!("failed to read {what} file"))
 }
 
@@ -180,7 +180,11 @@ fn optional<T: Default>(
     missing: impl FnOnce(),
 ) -> Result<T> {
     let document = file::read_if_exists(path, DOCUMENT_LIMIT)
-        .and_then(|text| text.map(|text| parse(&text)).transpose())
+        .and_then(|text| {
+            text.map(|text| parse(&text))
+                .transpose()
+                .context(|| path.display().to_string())
+        })
         .context(|| format!("failed to read {what} file"))?;
     Ok(document.unwrap_or_else(|| {
         missing();

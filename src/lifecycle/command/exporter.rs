@@ -229,19 +229,14 @@ impl Images {
             Some(opened) => opened.context(|| "failed to create new app image")?,
             None => None,
         };
-        let run_image = analyzed.run_image.as_ref();
-        let reference = run_image
-            .map(|image| image.reference.as_str())
-            .unwrap_or_default();
-        let missing = || {
-            Error::new(
-                ErrorKind::NotFound,
-                format!("image '{reference}' not found"),
-            )
+        let run = match analyzed.run_image.as_ref() {
+            // Analysis leaves the reference of an image that it did not find empty.
+            Some(image) if image.reference.is_empty() => Err(not_found(&image.image)),
+            Some(image) => store
+                .open(&image.reference)
+                .and_then(|opened| opened.ok_or_else(|| not_found(&image.reference))),
+            None => Err(not_found("")),
         };
-        let run = store
-            .open(reference)
-            .and_then(|opened| opened.ok_or_else(missing));
         let run = run.context(|| "failed to access run image")?;
         Ok(Self {
             run,
@@ -250,6 +245,10 @@ impl Images {
             ref_name,
         })
     }
+}
+
+fn not_found(image: &str) -> Error {
+    Error::new(ErrorKind::NotFound, format!("image '{image}' not found"))
 }
 
 /// The time of the image: `SOURCE_DATE_EPOCH` where the Platform API has it.

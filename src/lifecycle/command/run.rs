@@ -61,6 +61,7 @@ pub fn dispatch(entries: &[Entry]) -> ExitCode {
 
 fn start(act: impl FnOnce(&Process, Log) -> End) -> ExitCode {
     privileges::hide_memory();
+    privileges::fix_umask();
     let end = act_in(&Process::current(), &Log::stdout(Level::Debug, true), act);
     ExitCode::from(finish(end, &mut io::stderr()))
 }

@@ -20,6 +20,12 @@ pub fn hide_memory() {
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
+/// Sets the umask to 022, for this process and the programs that it starts: modes in layers come from it, and the same
+/// inputs have to give the same image wherever they are built.
+pub fn fix_umask() {
+    rustix::process::umask(Mode::from_raw_mode(0o022));
+}
+
 /// Refuses to go on as root: the programs that run buildpacks must not.
 ///
 /// # Errors
