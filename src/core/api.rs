@@ -190,6 +190,14 @@ impl PlatformApi {
         }
     }
 
+    /// The newest supported version that is not newer than the one that an image records.
+    pub fn recorded(text: &str) -> Option<Self> {
+        let recorded = parse_version(text)?;
+        let known =
+            |api: &&Self| parse_version(api.as_str()).is_some_and(|known| known <= recorded);
+        Self::ALL.iter().rev().find(known).copied()
+    }
+
     /// Whether this version has `feature`.
     pub const fn has(self, feature: Feature) -> bool {
         self as u8 >= feature.since() as u8
@@ -258,6 +266,19 @@ mod tests {
             "99999999999999999999.0",
         ] {
             check(text, Err(VersionError::Malformed));
+        }
+    }
+
+    #[test]
+    fn images_record_older_and_newer_versions() {
+        for (text, expected) in [
+            ("0.6", None),
+            ("x", None),
+            ("0.12", Some(PlatformApi::V0_12)),
+            ("0.99", Some(PlatformApi::V0_15)),
+            ("1.0", Some(PlatformApi::V0_15)),
+        ] {
+            assert_eq!(PlatformApi::recorded(text), expected, "{text}");
         }
     }
 

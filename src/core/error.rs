@@ -19,6 +19,8 @@ pub enum ErrorKind {
     NotFound,
     /// A registry refused access.
     Unauthorized,
+    /// Only asked for: a rebase is due.
+    RebaseDue,
     /// Content does not match its digest or its format.
     Corrupt,
     /// Everything else.

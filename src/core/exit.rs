@@ -97,6 +97,7 @@ pub const fn exit_code(phase: Option<Phase>, kind: ErrorKind) -> u8 {
         (ErrorKind::BuildpackApi, _) => 12,
         (ErrorKind::NoGroupPassed, Some(phase)) => phase.first_code(),
         (ErrorKind::BuildpackFailed, Some(phase)) => phase.first_code() + 1,
+        (ErrorKind::RebaseDue, Some(phase)) => phase.first_code() + 3,
         (_, Some(phase)) => phase.first_code() + 2,
         (_, None) => 1,
     }
@@ -138,6 +139,10 @@ mod tests {
             (
                 ErrorKind::BuildpackFailed,
                 [31, 21, 91, 41, 101, 51, 61, 71, 81, 1],
+            ),
+            (
+                ErrorKind::RebaseDue,
+                [33, 23, 93, 43, 103, 53, 63, 73, 83, 1],
             ),
             (
                 ErrorKind::NotFound,

@@ -8,4 +8,5 @@ mod disk;
 pub mod image;
 pub mod layer;
 pub mod oci;
+pub mod rebase;
 pub mod store;

@@ -92,6 +92,11 @@ impl LayersMetadata {
         json::to_string(&Value::Table(self.to_table(&JSON)))
     }
 
+    /// The JSON of `runImage` alone, for messages.
+    pub fn run_image_json(&self) -> String {
+        json::to_string(&Value::Table(self.run_image.to_table(&JSON)))
+    }
+
     pub(super) fn read(fields: &Fields<'_>, keys: &Keys) -> Result<Self> {
         Ok(Self {
             app: fields.tables("app", |layer| layer.text_or_empty("sha"))?,

@@ -53,6 +53,7 @@ impl ConfigPlaces {
 }
 
 /// A configuration and where it was.
+#[derive(Clone)]
 pub(super) struct DockerConfig {
     path: PathBuf,
     content: Result<Table, String>,

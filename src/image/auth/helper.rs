@@ -3,15 +3,16 @@
 use super::Credentials;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use lifecycle_core::json::{self, Numbers};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
-use std::time::Duration;
+use std::process::{ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
 
 const TIME_LIMIT: Duration = Duration::from_secs(60);
-const MAX_ANSWER: u64 = 1 << 20;
+const MAX_ANSWER: usize = 1 << 20;
 const NOT_FOUND: &str = "credentials not found";
 
 /// The program `docker-credential-NAME` in `path`.
@@ -49,24 +50,45 @@ fn run(program: &Path, server: &str) -> Result<Option<Credentials>> {
         // A helper that needs no input may have closed it.
         let _ = stdin.write_all(server.as_bytes());
     }
-    let stdout = child.stdout.take();
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut answer = String::new();
-        let read = stdout.map(|stdout| stdout.take(MAX_ANSWER).read_to_string(&mut answer));
-        let _ = sender.send(read.unwrap_or(Ok(0)).map(|_| answer));
-    });
-    let Ok(answer) = receiver.recv_timeout(TIME_LIMIT) else {
+    let answer = child.stdout.take().map_or(Ok(String::new()), read_answer);
+    if answer.is_err() {
         let _ = child.kill();
-        let _ = child.wait();
-        return Err(Error::other(format!("no answer after {TIME_LIMIT:?}")));
-    };
-    let (answer, status) = (answer?, child.wait()?);
+    }
+    let status = child.wait()?;
+    let answer = answer?;
     match status.success() {
         true => parse(&answer).map(Some),
         false if answer.contains(NOT_FOUND) => Ok(None),
         // The answer may hold a secret: it stays out of the message.
         false => Err(Error::other(format!("it failed: {status}"))),
+    }
+}
+
+/// Reads to the end, within the limits of time and size. No thread: privileges are dropped after this.
+fn read_answer(mut stdout: ChildStdout) -> Result<String> {
+    let start = Instant::now();
+    let mut answer = Vec::new();
+    loop {
+        let left = TIME_LIMIT.saturating_sub(start.elapsed());
+        let wait = Timespec::try_from(left).map_err(Error::other)?;
+        let mut ready = [PollFd::new(&stdout, PollFlags::IN)];
+        match poll(&mut ready, Some(&wait)) {
+            Ok(0) => return Err(Error::other(format!("no answer after {TIME_LIMIT:?}"))),
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(error) => return Err(std::io::Error::from(error).into()),
+        }
+        let mut piece = [0; 4096];
+        let read = stdout.read(&mut piece)?;
+        answer.extend_from_slice(piece.get(..read).unwrap_or_default());
+        match read {
+            0 => {
+                return String::from_utf8(answer)
+                    .map_err(|_| Error::other("its answer is not text"));
+            }
+            _ if answer.len() > MAX_ANSWER => return Err(Error::other("its answer is too long")),
+            _ => {}
+        }
     }
 }
 

@@ -10,6 +10,8 @@ mod platform_auth;
 
 pub use docker_config::ConfigPlaces;
 
+use docker_config::DockerConfig;
+
 use lifecycle_core::error::Result;
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -61,14 +63,36 @@ pub struct Sources {
 }
 
 /// Credentials of the registries that a phase talks to.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Keychain {
     platform: BTreeMap<String, String>,
-    found: BTreeMap<String, (Credentials, String)>,
+    found: BTreeMap<String, Found>,
+    later: Lookup,
+}
+
+/// Credentials and where they came from; anonymous with the reason why nothing was found.
+type Found = (Credentials, String);
+
+/// How registries are looked up that nobody knew of at first, such as those of a label. The configuration is in
+/// memory already.
+#[derive(Clone, Default)]
+struct Lookup {
+    config: Option<DockerConfig>,
+    sources: Sources,
+}
+
+impl Lookup {
+    fn find(&self, registry: &str) -> Option<Found> {
+        let config = self.config.as_ref();
+        config
+            .and_then(|config| config.lookup(registry, &self.sources.path))
+            .or_else(|| cloud::lookup(registry, &self.sources))
+    }
 }
 
 impl Keychain {
-    /// Looks up every one of `registries` (as references spell them) now, so that nothing is read later.
+    /// Reads the configuration, and looks up every one of `registries` (as references spell them), so that nothing
+    /// is read later.
     ///
     /// # Errors
     /// `CNB_REGISTRY_AUTH` is not a JSON object of text. A Docker configuration or a helper that fails counts as
@@ -81,45 +105,47 @@ impl Keychain {
             Some(text) => platform_auth::parse(text)?,
             None => BTreeMap::new(),
         };
-        let config = docker_config::load(&sources.config);
-        let lookup = |registry: &str| {
-            let from_config = config
-                .as_ref()
-                .and_then(|config| config.lookup(registry, &sources.path));
-            from_config.or_else(|| cloud::lookup(registry, sources))
+        let later = Lookup {
+            config: docker_config::load(&sources.config),
+            sources: sources.clone(),
         };
         let found = registries
             .into_iter()
             .filter(|registry| !platform.contains_key(registry))
-            .filter_map(|registry| lookup(&registry).map(|found| (registry, found)))
+            .filter_map(|registry| later.find(&registry).map(|found| (registry, found)))
             .collect();
-        Ok(Self { platform, found })
+        Ok(Self {
+            platform,
+            found,
+            later,
+        })
     }
 
-    /// The credentials for `registry`.
+    /// The credentials for `registry`, and where they came from in words for messages.
     ///
     /// # Errors
     /// The header that the platform gave for it is of no known kind.
-    pub fn credentials(&self, registry: &str) -> Result<Credentials> {
+    pub fn credentials(&self, registry: &str) -> Result<(Credentials, String)> {
         if let Some(header) = self.platform.get(registry) {
-            return platform_auth::credentials(header);
+            let source = "credentials from CNB_REGISTRY_AUTH".to_owned();
+            return Ok((platform_auth::credentials(header)?, source));
         }
-        let found = self.found.get(registry);
-        Ok(found.map_or(Credentials::Anonymous, |(credentials, _)| {
-            credentials.clone()
-        }))
+        let known = self.found.get(registry).cloned();
+        Ok(match known.or_else(|| self.later.find(registry)) {
+            Some((Credentials::Anonymous, why)) => (Credentials::Anonymous, why),
+            Some((credentials, source)) => (credentials, format!("credentials from {source}")),
+            None => (Credentials::Anonymous, "no credentials found".to_owned()),
+        })
     }
+}
 
-    /// Where the credentials for `registry` came from, for messages.
-    pub fn source(&self, registry: &str) -> String {
-        if self.platform.contains_key(registry) {
-            return "credentials from CNB_REGISTRY_AUTH".to_owned();
-        }
-        match self.found.get(registry) {
-            Some((Credentials::Anonymous, why)) => why.clone(),
-            Some((_, source)) => format!("credentials from {source}"),
-            None => "no credentials found".to_owned(),
-        }
+impl fmt::Debug for Keychain {
+    /// Names the registries, never a secret.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set()
+            .entries(self.platform.keys())
+            .entries(self.found.keys())
+            .finish()
     }
 }
 

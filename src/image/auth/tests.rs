@@ -17,7 +17,7 @@ fn the_platform_s_headers_come_first() {
             ..Sources::default()
         };
         let keychain = Keychain::resolve(&sources, [registry.to_owned()]);
-        let found = keychain.and_then(|keychain| keychain.credentials(registry));
+        let found = keychain.and_then(|keychain| Ok(keychain.credentials(registry)?.0));
         match (found, expected) {
             (Ok(found), Ok(expected)) => assert_eq!(found, expected, "{json}"),
             (Err(found), Err(expected)) => {
@@ -77,12 +77,10 @@ fn home(config: &str, helper: &str) -> (tempfile::TempDir, Sources) {
 fn check_config(config: &str, helper: &str, registry: &str, expected: Credentials, source: &str) {
     let (_home, sources) = home(config, helper);
     let keychain = Keychain::resolve(&sources, [registry.to_owned()]).unwrap();
-    assert_eq!(
-        keychain.credentials(registry).unwrap(),
-        expected,
-        "{config}"
-    );
-    let found = keychain.source(registry);
+    let (credentials, found) = keychain.credentials(registry).unwrap();
+    assert_eq!(credentials, expected, "{config}");
+    let later = Keychain::resolve(&sources, []).unwrap();
+    assert_eq!(later.credentials(registry).unwrap().0, expected, "{config}");
     assert!(found.contains(source), "{found}");
     assert!(!found.contains("s3cret"), "{found}");
 }

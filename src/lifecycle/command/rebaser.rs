@@ -1,24 +1,221 @@
 //! Rebaser: swaps the base image of an app image.
 
-use super::Command;
+use super::stores::Stores;
+use super::{Command, documents};
 use crate::log::Log;
-use crate::platform::{Inputs, Program, privileges};
-use lifecycle_core::error::Error;
-use lifecycle_core::exit::Failure;
+use crate::phase::rebase::{self, Rebase, Rebased, Validation};
+use crate::phase::save;
+use crate::platform::{Inputs, Program, mirror, privileges};
+use lifecycle_core::api::{Feature, PlatformApi};
+use lifecycle_core::data::label::LayersMetadata;
+use lifecycle_core::data::report::Report;
+use lifecycle_core::error::{Error, ErrorKind, Result as CoreResult, ResultExt};
+use lifecycle_core::exit::{During, Failure, Phase};
+use lifecycle_image::image::Image;
+use lifecycle_image::oci::Reference;
+use lifecycle_image::store::{ImageStore, Opened};
 
 /// Swaps the base image of an app image.
 pub struct Rebaser;
 
 impl Command for Rebaser {
     const PROGRAM: Program = Program::Rebaser;
-    type Session = ();
+    type Session = Stores;
 
-    fn prepare(inputs: &mut Inputs, _: &Log) -> Result<(), Failure> {
+    fn prepare(inputs: &mut Inputs, _: &Log) -> Result<Stores, Failure> {
+        let stores = Stores::prepare(inputs, &[])?;
         privileges::run_as_user(inputs)?;
-        Ok(())
+        Ok(stores)
     }
 
-    fn execute(_: &Inputs, (): (), _: &Log) -> Result<(), Failure> {
-        Err(Error::other("the rebaser is not implemented yet").into())
+    fn execute(inputs: &Inputs, stores: Stores, log: &Log) -> Result<(), Failure> {
+        let store = stores.images(inputs)?;
+        let app = App::open(inputs, store.as_ref())
+            .context(|| "failed to set app image")
+            .during(Phase::Rebase)?;
+        let base = open(store.as_ref(), &app.run_image).context(|| "failed to access run image")?;
+        let rebase = Rebase {
+            app: &app.opened,
+            app_name: &app.name,
+            base: &base,
+            base_name: &app.run_image,
+            validation: validation(&app.opened.image),
+            force: inputs.force_rebase,
+            knows_run_images: inputs.platform_api.has(Feature::ForceRebase),
+        };
+        if inputs.check {
+            return check(&app, &base, log).during(Phase::Rebase);
+        }
+        let _timer = log.timer("Rebaser");
+        let rebased = rebase::rebase(&rebase);
+        if inputs.dry_run {
+            describe(&app, &base, rebased.as_ref(), log);
+            return rebased
+                .map(drop)
+                .context(|| "failed to rebase")
+                .during(Phase::Rebase);
+        }
+        let report = rebased
+            .and_then(|rebased| finish(inputs, store.as_ref(), &rebased, log))
+            .context(|| "failed to rebase")
+            .during(Phase::Rebase)?;
+        documents::write_report(&inputs.report, &report)
+            .context(|| "failed to write rebase report")
+            .during(Phase::Rebase)
+    }
+}
+
+/// The image that is rebased, and the name of the run image for it.
+struct App {
+    name: String,
+    opened: Opened,
+    metadata: LayersMetadata,
+    run_image: String,
+}
+
+impl App {
+    fn open(inputs: &Inputs, store: &dyn ImageStore) -> CoreResult<Self> {
+        let name = inputs
+            .previous_image
+            .as_ref()
+            .or(inputs.output_image.as_ref());
+        let name = name.cloned().unwrap_or_default();
+        let opened = open(store, &name).context(|| "failed to access image to rebase")?;
+        let metadata = rebase::metadata(&opened.image, &name)?;
+        let run_image = match &inputs.run_image {
+            Some(given) => given.clone(),
+            None => {
+                let names = rebase::run_image_names(
+                    &metadata,
+                    inputs.platform_api.has(Feature::ForceRebase),
+                )?;
+                let registry = Reference::parse(&name)?.registry().to_owned();
+                let readable = |name: &str| Ok(store.check_read(name).is_ok());
+                mirror::choose(&names, &registry, &readable)?
+            }
+        };
+        Ok(Self {
+            name,
+            opened,
+            metadata,
+            run_image,
+        })
+    }
+}
+
+fn open(store: &dyn ImageStore, name: &str) -> CoreResult<Opened> {
+    let missing = || Error::new(ErrorKind::NotFound, format!("image '{name}' not found"));
+    store.open(name)?.ok_or_else(missing)
+}
+
+/// The rules of the Platform API with which the app was built.
+fn validation(app: &Image) -> Validation {
+    let recorded = app
+        .config
+        .env_var("CNB_PLATFORM_API")
+        .and_then(PlatformApi::recorded);
+    match recorded.is_some_and(|api| api.has(Feature::Targets)) {
+        true => Validation::Target,
+        false => Validation::Stack,
+    }
+}
+
+fn finish(
+    inputs: &Inputs,
+    store: &dyn ImageStore,
+    rebased: &Rebased,
+    log: &Log,
+) -> CoreResult<Report> {
+    rebased
+        .overridden
+        .iter()
+        .for_each(|refusal| log.warn(refusal));
+    let names: Vec<String> = inputs
+        .output_image
+        .iter()
+        .chain(&inputs.additional_tags)
+        .cloned()
+        .collect();
+    let saved = save::save(store, &rebased.image, &names, log)?;
+    Ok(Report {
+        tags: names.iter().map(|name| store.display_name(name)).collect(),
+        image_id: saved.image_id,
+        digest: saved.digest.map(|digest| digest.to_string()),
+        manifest_size: saved.manifest_size,
+        ..Report::default()
+    })
+}
+
+/// Says whether the image has its newest run image.
+fn check(app: &App, base: &Opened, log: &Log) -> CoreResult<()> {
+    if rebase::is_up_to_date(&app.metadata, base) {
+        log.info(format_args!(
+            "{} is up to date with {}",
+            app.name, base.identifier
+        ));
+        return Ok(());
+    }
+    let old = &app.metadata.run_image.reference;
+    let due = format!(
+        "rebase of {} is due: from {old} to {}",
+        app.name, base.identifier
+    );
+    Err(Error::new(ErrorKind::RebaseDue, due))
+}
+
+/// Prints what a rebase changes.
+fn describe(app: &App, base: &Opened, rebased: CoreResult<&Rebased, &Error>, log: &Log) {
+    let old = &app.metadata.run_image;
+    log.info(format_args!("Dry run: nothing is written"));
+    log.info(format_args!("Image:     {}", app.opened.identifier));
+    log.info(format_args!(
+        "Old base:  {} (top layer {})",
+        old.reference, old.top_layer
+    ));
+    log.info(format_args!(
+        "New base:  {} ({} layers)",
+        base.identifier,
+        base.image.layers.len()
+    ));
+    let rebased = match rebased {
+        Ok(rebased) => rebased,
+        Err(error) => return log.info(format_args!("Refused:   {error}")),
+    };
+    let (before, after) = (&app.opened.image, &rebased.image);
+    let stays = |image: &Image| {
+        image
+            .layers
+            .iter()
+            .map(|layer| layer.diff_id)
+            .collect::<Vec<_>>()
+    };
+    let (old_layers, new_layers) = (stays(before), stays(after));
+    let common = old_layers
+        .iter()
+        .rev()
+        .zip(new_layers.iter().rev())
+        .take_while(|(a, b)| a == b)
+        .count();
+    log.info(format_args!(
+        "Layers:    {} out, {} in, {common} stay",
+        old_layers.len() - common,
+        new_layers.len() - common
+    ));
+    let (old_labels, new_labels) = (before.config.labels(), after.config.labels());
+    for (key, value) in &new_labels {
+        match old_labels.get(key) {
+            Some(old) if old == value => {}
+            Some(old) => log.info(format_args!("Label:     {key}: {old} -> {value}")),
+            None => log.info(format_args!("Label:     {key}: {value} (new)")),
+        }
+    }
+    for key in old_labels
+        .keys()
+        .filter(|key| !new_labels.contains_key(*key))
+    {
+        log.info(format_args!("Label:     {key} (gone)"));
+    }
+    for refusal in &rebased.overridden {
+        log.info(format_args!("Overrides: {refusal}"));
     }
 }

@@ -5,5 +5,7 @@ pub mod build;
 pub mod detect;
 pub mod export;
 pub mod generate;
+pub mod rebase;
 pub mod restore;
 pub mod run_image;
+pub mod save;

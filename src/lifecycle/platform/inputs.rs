@@ -40,6 +40,10 @@ pub struct Inputs {
     pub extended_dir: PathBuf,
     /// Where extensions are.
     pub extensions_dir: PathBuf,
+    /// Rebaser: only say whether a rebase is due.
+    pub check: bool,
+    /// Rebaser: only print what would change.
+    pub dry_run: bool,
     /// Rebase even where a check forbids it.
     pub force_rebase: bool,
     /// Where generated Dockerfiles are.
@@ -139,6 +143,8 @@ impl Inputs {
             extend_kind: String::new(),
             extended_dir: PathBuf::new(),
             extensions_dir: PathBuf::new(),
+            check: false,
+            dry_run: false,
             force_rebase: false,
             generated_dir: PathBuf::new(),
             gid: 0,

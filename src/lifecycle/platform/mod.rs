@@ -3,6 +3,7 @@
 mod experimental;
 mod flags;
 mod inputs;
+pub mod mirror;
 mod negotiate;
 mod number;
 pub mod privileges;

@@ -8,10 +8,13 @@ use rustix::io::Errno;
 use rustix::process::DumpableBehavior;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 const GROUP_WRITE: u32 = 0o020;
 const WORLD_WRITE: u32 = 0o002;
 const PASSWD: &str = "/etc/passwd";
+/// How long threads that have ended may still be listed.
+const THREADS_END: Duration = Duration::from_secs(1);
 
 /// Keeps processes of the same user from reading this one's memory and environment, in which credentials are. Programs
 /// that it starts are not affected.
@@ -139,11 +142,7 @@ pub fn run_as_user(inputs: &Inputs) -> Result<()> {
 }
 
 fn become_user(uid: Uid, gid: Gid) -> Result<()> {
-    // Without /proc there is nothing to count.
-    let threads = std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
-    if threads > 1 {
-        return Err(Error::other(format_args!("{threads} threads are running")));
-    }
+    wait_for_other_threads()?;
     let drop = || -> Result<(), Errno> {
         // A user namespace may refuse even to clear an empty list.
         if !rustix::process::getgroups()?.is_empty() {
@@ -155,6 +154,23 @@ fn become_user(uid: Uid, gid: Gid) -> Result<()> {
     drop().map_err(std::io::Error::from)?;
     // A change of user makes the process readable for that user again.
     hide_memory();
+    Ok(())
+}
+
+/// Ids are the thread's own: no other may be running. One that has just been joined may still be listed.
+fn wait_for_other_threads() -> Result<()> {
+    // Without /proc there is nothing to count.
+    let count = || std::fs::read_dir("/proc/self/task").map_or(1, Iterator::count);
+    let deadline = Instant::now() + THREADS_END;
+    while count() > 1 {
+        if Instant::now() > deadline {
+            return Err(Error::other(format_args!(
+                "{} threads are running",
+                count()
+            )));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
     Ok(())
 }
 

@@ -2,6 +2,7 @@
 //! order (FACTS 1.8).
 
 use super::inputs::Inputs;
+use super::mirror;
 use super::program::Program;
 use crate::log::Log;
 use lifecycle_core::api::{Feature, PlatformApi};
@@ -184,15 +185,10 @@ fn choose_mirror(
     if run_image.image.is_empty() {
         return Err(invalid("missing run image metadata (-run-image)"));
     }
-    let candidates = || std::iter::once(&run_image.image).chain(&run_image.mirrors);
-    let on_registry =
-        |image: &&String| Reference::parse(image).is_ok_and(|image| image.registry() == registry);
-    for image in candidates().filter(on_registry).chain(candidates()) {
-        if inputs.use_daemon || inputs.use_layout || (sources.readable)(inputs, image)? {
-            return Ok(image.clone());
-        }
-    }
-    Err(invalid("failed to find accessible run image"))
+    let local = inputs.use_daemon || inputs.use_layout;
+    let readable = |name: &str| Ok(local || (sources.readable)(inputs, name)?);
+    mirror::choose(run_image, registry, &readable)
+        .map_err(|error| error.with_kind(ErrorKind::InvalidArguments))
 }
 
 /// Exporter: only analysis says what the run image is.

@@ -46,7 +46,7 @@ impl Session {
         idle: Duration,
     ) -> Result<Self> {
         let registry = reference.registry();
-        let credentials = keychain.credentials(registry)?;
+        let (credentials, source) = keychain.credentials(registry)?;
         let http = Http::new(registry, insecure, idle)?;
         let base =
             |scheme: &str| Url::parse(&format!("{scheme}://{registry}/")).map_err(Error::other);
@@ -72,7 +72,7 @@ impl Session {
                         challenge,
                         tokens: HashMap::new(),
                     };
-                    let source = format!("{registry}: {}", keychain.source(registry));
+                    let source = format!("{registry}: {source}");
                     return Ok(Self {
                         base,
                         http,

@@ -57,7 +57,8 @@ impl Target<'_> {
     pub(super) async fn ensure(&self, upload: &Upload) -> Result<()> {
         let digest = upload.descriptor.digest;
         let context = || format!("push blob {digest} to {}", self.repository);
-        if self.exists(upload).await.context(context)? {
+        // To mount asks and answers in one request.
+        if upload.mount_from.is_none() && self.exists(upload).await.context(context)? {
             return Ok(());
         }
         let mut attempt = 0;

@@ -2,7 +2,7 @@
 
 mod target;
 
-pub use target::target_of;
+pub use target::{target_of, target_of_config};
 
 use crate::log::Log;
 use lifecycle_core::data::analyzed::{Analyzed, AnalyzedRunImage};

@@ -3,7 +3,7 @@
 use lifecycle_core::data::target::{Distro, Target};
 use lifecycle_core::error::{Error, Result};
 use lifecycle_image::image::Image;
-use lifecycle_image::oci::Platform;
+use lifecycle_image::oci::{Config, Platform};
 
 /// The target that `image` is; an image that doesn't exist will have this machine's platform (FACTS, corrections 6).
 ///
@@ -21,7 +21,14 @@ pub fn target_of(image: Option<&Image>) -> Result<Target> {
             ..Target::default()
         });
     };
-    let config = &image.config;
+    target_of_config(&image.config)
+}
+
+/// The target that a configuration describes.
+///
+/// # Errors
+/// The image does not say its operating system.
+pub fn target_of_config(config: &Config) -> Result<Target> {
     if config.os().is_empty() {
         return Err(Error::other("failed to find OS in run image config"));
     }

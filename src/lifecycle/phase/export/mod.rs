@@ -12,7 +12,6 @@ mod cache;
 mod config;
 mod plan;
 mod reusable;
-mod save;
 mod sbom;
 mod work;
 
@@ -20,6 +19,7 @@ pub use cache::PendingCache;
 pub use sbom::LauncherSboms;
 
 use crate::log::Log;
+use crate::phase::save::save;
 use assemble::Assembled;
 use lifecycle_core::data::build::Build;
 use lifecycle_core::data::group::Group;
@@ -166,7 +166,7 @@ pub fn export(
         true => build_bom(export)?,
         false => Vec::new(),
     };
-    let saved = save::save(export, &image, log)?;
+    let saved = save(export.store, &image, export.names, log)?;
     let tags = export.names.iter();
     let report = Report {
         build_bom,

@@ -60,6 +60,8 @@ pub struct Use {
 #[derive(Clone, Copy)]
 enum When {
     Always,
+    /// Always, but not of the contract: its listing leaves the flag out.
+    Own,
     Since(Feature),
     Before(Feature),
 }
@@ -124,11 +126,17 @@ impl Flag {
         self.uses.iter().any(|used| {
             used.program == program
                 && match used.when {
-                    When::Always => true,
+                    When::Always | When::Own => true,
                     When::Since(feature) => api.has(feature),
                     When::Before(feature) => !api.has(feature),
                 }
         })
+    }
+
+    /// Whether `program` has the flag by the contract.
+    fn is_contract(&self, program: Program) -> bool {
+        let own = |used: &Use| used.program == program && matches!(used.when, When::Own);
+        !self.uses.iter().any(own)
     }
 
     /// Sets the field from the text of a flag or default.

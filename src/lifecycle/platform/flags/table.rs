@@ -16,6 +16,13 @@ const fn on(program: Program) -> Use {
     }
 }
 
+const fn own(program: Program) -> Use {
+    Use {
+        program,
+        when: When::Own,
+    }
+}
+
 const fn since(feature: Feature, program: Program) -> Use {
     Use {
         program,
@@ -104,10 +111,22 @@ pub const FLAGS: &[Flag] = &[
         uses: &[on(Analyzer), on(Restorer), on(Exporter), on(Creator)],
     },
     Flag {
+        name: "check", kind: Switch(|s| &mut s.inputs.check), group: Behaviour,
+        env: &[], default: "",
+        help: "write nothing; exit with 0 if the image has its newest run image, with 73 if a rebase is due",
+        uses: &[own(Rebaser)],
+    },
+    Flag {
         name: "daemon", kind: Switch(|s| &mut s.inputs.use_daemon), group: Images,
         env: &["CNB_USE_DAEMON"], default: "",
         help: "export to docker daemon",
         uses: &[on(Analyzer), since(Feature::RestorerDaemon, Restorer), on(Exporter), on(Creator), on(Rebaser)],
+    },
+    Flag {
+        name: "dry-run", kind: Switch(|s| &mut s.inputs.dry_run), group: Behaviour,
+        env: &[], default: "",
+        help: "write nothing; print what a rebase would change, or why it would be refused",
+        uses: &[own(Rebaser)],
     },
     Flag {
         name: "exec-env", kind: Text(|s| &mut s.inputs.exec_env), group: Behaviour,

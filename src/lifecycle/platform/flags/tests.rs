@@ -34,7 +34,7 @@ fn programs_have_the_contract_flags() {
         let general = |flag: &&Flag| !matches!(flag.name, "log-level" | "no-color" | "version");
         let names = FLAGS
             .iter()
-            .filter(|flag| flag.exists(program, api))
+            .filter(|flag| flag.exists(program, api) && flag.is_contract(program))
             .filter(general);
         let names: Vec<_> = names.map(|flag| flag.name).collect();
         assert_eq!(names.join(" "), expected, "{program:?} {api}");
@@ -228,6 +228,10 @@ Files:
                           env CNB_REPORT_PATH, default <layers>/report.toml
 
 Behaviour:
+  -check                  write nothing; exit with 0 if the image has its newest run image, with 73 if a rebase is due
+                          default false
+  -dry-run                write nothing; print what a rebase would change, or why it would be refused
+                          default false
   -force                  execute rebase even if operation is unsafe
                           env CNB_FORCE_REBASE, default false
 
@@ -274,6 +278,7 @@ proptest::proptest! {
 fn documented(flag: &Flag) -> String {
     let program = |used: &Use| match used.when {
         When::Always => used.program.name().to_owned(),
+        When::Own => format!("{} (not in the contract)", used.program.name()),
         When::Since(feature) => format!("{} from {}", used.program.name(), feature.since()),
         When::Before(feature) => format!("{} before {}", used.program.name(), feature.since()),
     };

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 /// The listing that follows a flag error (FACTS 1.5); `settings` are those before any flag.
 pub(super) fn listing(program: Program, settings: &Settings) -> String {
     let mut text = String::from("Usage of lifecycle:\n");
-    for flag in defined(program, settings) {
+    for flag in defined(program, settings).filter(|flag| flag.is_contract(program)) {
         let default = match flag.value_text(settings) {
             None => String::new(),
             Some(value) => format!(" (default {value})"),

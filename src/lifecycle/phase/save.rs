@@ -1,22 +1,20 @@
 //! Saving the image, and the report of it.
 
-use super::Export;
 use crate::log::Log;
 use lifecycle_core::error::{Error, Result, ResultExt};
 use lifecycle_image::image::Image;
-use lifecycle_image::store::Saved;
+use lifecycle_image::store::{ImageStore, Saved};
 
-/// Saves `image` under all names of the export.
+/// Saves `image` under all `names`.
 ///
 /// # Errors
 /// It could not be saved under every name.
-pub(super) fn save(export: &Export<'_>, image: &Image, log: &Log) -> Result<Saved> {
-    let names = export.names;
-    let display = |name: &str| export.store.display_name(name);
+pub fn save(store: &dyn ImageStore, image: &Image, names: &[String], log: &Log) -> Result<Saved> {
+    let display = |name: &str| store.display_name(name);
     let first = names.first().map(|name| display(name)).unwrap_or_default();
     let _timer = log.timer(format!("Saving {first}..."));
     log.info(format_args!("Saving {first}..."));
-    let saved = export.store.save(image, names).context(|| "saving image")?;
+    let saved = store.save(image, names).context(|| "saving image")?;
     log.info(format_args!("*** Images ({}):", saved.short_id));
     for (name, result) in &saved.names {
         match result {
