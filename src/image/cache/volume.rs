@@ -266,8 +266,10 @@ mod tests {
             .unwrap()
             .map(|entry| entry.unwrap().file_name())
             .collect();
-        names.sort();
-        assert_eq!(names, ["committed", "staging"]);
+        // Whether opening has made the staging directory depends on the lock, and a process that another test starts
+        // holds the lock for the moment between fork and exec.
+        names.retain(|name| name != "staging");
+        assert_eq!(names, ["committed"]);
     }
 
     #[test]
