@@ -33,6 +33,17 @@ pub trait Cache: Send + Sync {
     /// Removes a layer whose tar turned out to be another one, so that the next update stores it again.
     fn discard(&self, diff_id: &DiffId);
 
+    /// Leaves a note to the export of the same build, where buildpacks cannot write. Only a cache on disk has room for
+    /// one; a note that is lost costs time, nothing else.
+    fn leave_note(&self, note: &str) {
+        let _ = note;
+    }
+
+    /// Takes the note that the restoration of this build left.
+    fn take_note(&self) -> Option<String> {
+        None
+    }
+
     /// Begins to make the cache of this build. Until the commit the old one stays as it is; dropping the update
     /// instead leaves nothing behind.
     ///

@@ -4,6 +4,7 @@
 //! <dir>/committed/io.buildpacks.lifecycle.cache.metadata   JSON and a newline
 //! <dir>/committed/sha256:<diffID>.tar                      uncompressed layers
 //! <dir>/staging/                                           the next committed
+//! <dir>/restored-layers                                    between restoration and export, see [`Cache::leave_note`]
 //! <dir>/committed-backup/                                  the last committed, while a commit runs
 //! ```
 //! A lock on the directory itself keeps updates of several processes apart. Readers need none: an open file stays what
@@ -22,7 +23,9 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 const METADATA: &str = "io.buildpacks.lifecycle.cache.metadata";
-/// The largest metadata file that is read, in bytes.
+/// What restoration leaves to the export of the same build; the reference ignores it.
+const NOTE: &str = "restored-layers";
+/// The largest metadata file or note that is read, in bytes.
 const MAX_METADATA: u64 = 8 << 20;
 
 /// A cache in a directory.
@@ -110,6 +113,18 @@ impl Cache for VolumeCache {
     fn discard(&self, diff_id: &DiffId) {
         // Whoever cannot remove it will not be able to replace it either, and then it stays a miss.
         let _ = fs::remove_file(tar_path(&self.committed(), diff_id));
+    }
+
+    fn leave_note(&self, note: &str) {
+        let _ = disk::write_bytes(&self.dir, NOTE, note.as_bytes());
+    }
+
+    fn take_note(&self) -> Option<String> {
+        let path = self.dir.join(NOTE);
+        let file = disk::open_file(&path).ok().flatten();
+        let note = file.and_then(|file| read_bounded(file, MAX_METADATA).ok());
+        let _ = fs::remove_file(&path);
+        note.and_then(|note| String::from_utf8(note).ok())
     }
 
     fn update(&self) -> Result<Box<dyn CacheUpdate>> {
@@ -331,6 +346,18 @@ mod tests {
         check(between.path(), "1", "a");
         let after = killed(|dir| fs::create_dir(dir.join("committed-backup")).unwrap());
         check(after.path(), "1", "a");
+    }
+
+    #[test]
+    fn notes_are_taken_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = VolumeCache::open(dir.path()).unwrap();
+        assert_eq!(cache.take_note(), None);
+        cache.leave_note("note");
+        let next = VolumeCache::open(dir.path()).unwrap();
+        assert_eq!(next.take_note().as_deref(), Some("note"));
+        assert_eq!(cache.take_note(), None);
+        check(dir.path(), "", "");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::fmt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Longer than the clock that stamps files stands still: a tick of the slowest kernels is 10 ms.
-const RACY: Duration = Duration::from_millis(20);
+pub const RACY: Duration = Duration::from_millis(20);
 
 /// The digest of a layer's tar without the contents of files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

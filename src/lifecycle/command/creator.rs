@@ -3,6 +3,7 @@
 use super::stores::{self, Stores};
 use super::{Command, analyzer, builder, detector, documents, exporter, restorer};
 use crate::log::Log;
+use crate::phase::known::KnownLayers;
 use crate::platform::{Inputs, Program, privileges};
 use lifecycle_core::api::Feature;
 use lifecycle_core::data::group::Group;
@@ -47,10 +48,12 @@ impl Command for Creator {
             .context(|| "failed to detect")
             .during(Phase::Detect)?;
 
+        let mut known = KnownLayers::default();
         // From 0.10 on, skipping it keeps layers away but not what buildpacks stored, nor SBOM files.
         if !inputs.skip_layers || inputs.platform_api.has(Feature::CreatorAlwaysRestores) {
             log.banner("RESTORING");
-            restorer::restore(inputs, &stores, &group, &analyzed, true, log)?;
+            let cache = cache.as_deref();
+            known = restorer::restore(inputs, cache, &group, &analyzed, true, log)?;
         }
 
         log.banner("BUILDING");
@@ -61,6 +64,7 @@ impl Command for Creator {
             group: &group,
             analyzed: &analyzed,
             metadata: Some(&metadata),
+            known: &known,
         };
         exporter::export(inputs, &stores, &build, cache.as_deref(), log)
     }

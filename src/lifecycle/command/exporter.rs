@@ -4,6 +4,7 @@ use super::stores::Stores;
 use super::{Command, documents};
 use crate::log::Log;
 use crate::phase::export::{self, Export, Exported, HistoryStyle, LauncherSboms};
+use crate::phase::known::KnownLayers;
 use crate::phase::run_image;
 use crate::platform::{
     Experimental, ExperimentalMode, Inputs, Program, launcher_source, privileges,
@@ -57,10 +58,14 @@ impl Command for Exporter {
             buildpack.buildpack_api()?;
         }
         let cache = stores.cache(inputs, log)?;
+        let note = cache.as_ref().and_then(|cache| cache.take_note());
+        // A note that nobody understands says nothing.
+        let known = note.and_then(|note| KnownLayers::parse(&note).ok());
         let build = Build {
             group: &group,
             analyzed: &analyzed,
             metadata: None,
+            known: &known.unwrap_or_default(),
         };
         export(inputs, &stores, &build, cache.as_deref(), log)
     }
@@ -75,6 +80,8 @@ pub struct Build<'a> {
     pub analyzed: &'a Analyzed,
     /// What the build produced besides layers; read from `<layers>` when it is not at hand.
     pub metadata: Option<&'a BuildMetadata>,
+    /// Layers that need not be read if nobody changed them.
+    pub known: &'a KnownLayers,
 }
 
 /// Export as `inputs` want it, report.toml and the cache included; creator composes it with other phases.
@@ -157,6 +164,7 @@ fn run(
         group: build.group,
         metadata,
         previous_metadata: &build.analyzed.metadata,
+        known: build.known,
         previous: images.previous.as_ref().map(|previous| &previous.image),
         run_image: &images.run,
         run_image_names: destination.listed,

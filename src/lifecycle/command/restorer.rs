@@ -4,6 +4,7 @@ use super::stores::Stores;
 use super::{Command, documents};
 use crate::log::Log;
 use crate::phase::analyze::target_of;
+use crate::phase::known::KnownLayers;
 use crate::phase::restore::{self, Decisions, Layers, Sources};
 use crate::phase::run_image;
 use crate::platform::{Inputs, Program, privileges};
@@ -13,6 +14,7 @@ use lifecycle_core::data::group::Group;
 use lifecycle_core::data::run::RunImages;
 use lifecycle_core::error::{Error, ErrorKind, Result as CoreResult, ResultExt};
 use lifecycle_core::exit::{During, Failure, Phase};
+use lifecycle_image::cache::Cache;
 
 /// Brings cached layers and metadata back.
 pub struct Restorer;
@@ -54,24 +56,35 @@ impl Command for Restorer {
                 Analyzed::default()
             }
         };
-        restore(inputs, &stores, &group, &analyzed, !inputs.skip_layers, log)
+        let cache = stores.cache(inputs, log)?;
+        let known = restore(
+            inputs,
+            cache.as_deref(),
+            &group,
+            &analyzed,
+            !inputs.skip_layers,
+            log,
+        )?;
+        if let Some(cache) = cache {
+            cache.leave_note(&known.to_json());
+        }
+        Ok(())
     }
 }
 
-/// Restoration as `inputs` want it; creator composes it with other phases.
+/// Restoration as `inputs` want it; creator composes it with other phases. Returns what export may know of the layers.
 ///
 /// # Errors
-/// The cache cannot be opened, or those of [`restore::restore`].
+/// Those of [`restore::restore`].
 pub fn restore(
     inputs: &Inputs,
-    stores: &Stores,
+    cache: Option<&dyn Cache>,
     group: &Group,
     analyzed: &Analyzed,
     restores_sbom: bool,
     log: &Log,
-) -> Result<(), Failure> {
+) -> Result<KnownLayers, Failure> {
     let api = inputs.platform_api;
-    let cache = stores.cache(inputs, log)?;
     let layers = match inputs.skip_layers {
         true => Layers::Skipped,
         false => Layers::Restored {
@@ -84,9 +97,9 @@ pub fn restore(
     };
     let sources = Sources {
         previous: &analyzed.metadata,
-        cache: cache.as_deref(),
+        cache,
     };
-    restore::restore(
+    let restored = restore::restore(
         &inputs.layers_dir,
         &group.buildpacks,
         sources,
@@ -94,7 +107,8 @@ pub fn restore(
         log,
     )
     .context(|| "failed to restore")
-    .during(Phase::Restore)
+    .during(Phase::Restore)?;
+    Ok(KnownLayers::remember(restored, inputs.uid, inputs.gid))
 }
 
 /// Pulls the images that are to be extended, makes sure that the run image can be used, and completes what is known

@@ -6,6 +6,7 @@ pub mod detect;
 pub mod export;
 pub mod generate;
 pub mod rebase;
+pub mod known;
 pub mod restore;
 pub mod run_image;
 pub mod save;

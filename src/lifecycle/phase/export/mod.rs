@@ -18,6 +18,7 @@ mod work;
 pub use cache::PendingCache;
 pub use sbom::LauncherSboms;
 
+use super::known::KnownLayers;
 use crate::log::Log;
 use crate::phase::save::save;
 use assemble::Assembled;
@@ -47,6 +48,8 @@ pub struct Export<'a> {
     pub metadata: &'a BuildMetadata,
     /// The previous image's layers, as analysis recorded them.
     pub previous_metadata: &'a LayersMetadata,
+    /// Layers that need not be read if nobody changed them.
+    pub known: &'a KnownLayers,
     /// The previous image, if there is one.
     pub previous: Option<&'a Image>,
     /// The run image.

@@ -41,12 +41,8 @@ pub(super) fn plan<'a>(
     let previous = export.previous_metadata;
     let recorded = |sha: &str| reusable.recorded(sha).into_iter().collect::<Vec<_>>();
     let mut jobs = Vec::new();
-    let mut add = |recipe, image, cache| {
-        jobs.push(Job {
-            recipe,
-            image,
-            cache,
-        });
+    let mut add = |job| {
+        jobs.push(job);
         jobs.len() - 1
     };
 
@@ -70,7 +66,13 @@ pub(super) fn plan<'a>(
                 record.and_then(|record| DiffId::parse(&record.sha).ok())
             });
             let wanted = (image.is_some() || cache.is_some()) && layer.has_contents();
-            jobs.push(wanted.then(|| add(export.directory(layer.path.clone()), image, cache)));
+            let job = || Job {
+                recipe: export.directory(layer.path.clone()),
+                known: export.known.get(&layer.identifier),
+                image,
+                cache,
+            };
+            jobs.push(wanted.then(|| add(job())));
         }
         buildpacks.push(PlannedBuildpack {
             buildpack,
@@ -85,7 +87,7 @@ pub(super) fn plan<'a>(
     };
     let sbom = sbom_dir("launch").map(|dir| {
         let recorded = recorded(previous.sbom.as_deref().unwrap_or_default());
-        add(export.directory(dir), Some(recorded), None)
+        add(Job::for_image(export.directory(dir), recorded))
     });
     let app_shas = previous.app.iter().flatten();
     let app_ids: Vec<_> = app_shas.filter_map(|sha| reusable.recorded(sha)).collect();
@@ -94,21 +96,21 @@ pub(super) fn plan<'a>(
     let app = recipes.context(|| "creating app layers").map(|recipes| {
         let recipes = recipes.into_iter();
         recipes
-            .map(|recipe| add(recipe, Some(app_ids.clone()), None))
+            .map(|recipe| add(Job::for_image(recipe, app_ids.clone())))
             .collect()
     });
-    let launcher = add(launcher(export), Some(recorded(&previous.launcher)), None);
+    let launcher = add(Job::for_image(
+        launcher(export),
+        recorded(&previous.launcher),
+    ));
     let config_dir = export.directory(export.layers_dir.join("config"));
-    let config = add(config_dir, Some(recorded(&previous.config)), None);
+    let config = add(Job::for_image(config_dir, recorded(&previous.config)));
     let process_types = process_types(&export.metadata.processes).map(|recipe| {
-        recipe.map(|recipe| add(recipe, Some(recorded(&previous.process_types)), None))
+        recipe.map(|recipe| add(Job::for_image(recipe, recorded(&previous.process_types))))
     });
     let cached_sbom = cached.zip(sbom_dir("cache")).map(|(cached, dir)| {
-        add(
-            export.directory(dir),
-            None,
-            Some(DiffId::parse(&cached.sbom).ok()),
-        )
+        let old = DiffId::parse(&cached.sbom).ok();
+        add(Job::for_cache(export.directory(dir), old))
     });
     let plan = Plan {
         buildpacks,

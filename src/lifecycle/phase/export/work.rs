@@ -1,6 +1,7 @@
 //! Layers made concurrently, taken in the contract's order.
 
 use super::Reusable;
+use crate::phase::known::KnownLayer;
 use lifecycle_core::error::{Error, Result, ResultExt};
 use lifecycle_image::cache::{CacheForm, CacheUpdate, CachedLayer};
 use lifecycle_image::layer::{
@@ -21,10 +22,34 @@ const LAYERS_AT_ONCE: usize = 4;
 pub(super) struct Job {
     /// What goes into it.
     pub recipe: LayerRecipe,
+    /// What restoration knows about it.
+    pub known: Option<KnownLayer>,
     /// DiffIDs that need not be made for the image; `None` if the layer is not for the image.
     pub image: Option<Vec<DiffId>>,
     /// The diffID that need not be made for the cache; the outer `None` if the layer is not for the cache.
     pub cache: Option<Option<DiffId>>,
+}
+
+impl Job {
+    /// A layer of the image alone.
+    pub(super) fn for_image(recipe: LayerRecipe, reusable: Vec<DiffId>) -> Self {
+        Self {
+            recipe,
+            known: None,
+            image: Some(reusable),
+            cache: None,
+        }
+    }
+
+    /// A layer of the cache alone.
+    pub(super) fn for_cache(recipe: LayerRecipe, old: Option<DiffId>) -> Self {
+        Self {
+            recipe,
+            known: None,
+            image: None,
+            cache: Some(old),
+        }
+    }
 }
 
 /// What became of a job.
@@ -119,15 +144,15 @@ fn take_next<'a>(jobs: &'a [Job], next: &AtomicUsize) -> Option<(usize, &'a Job)
     Some((index, jobs.get(index)?))
 }
 
-/// Makes a layer: only hashed where there is something to compare with, and made in a second pass if it differs; else
-/// everything in one pass.
+/// Makes a layer: only identified where there is something to compare with, without reading it if nobody changed it
+/// since it was restored, and made in a second pass if it differs; else everything in one pass.
 fn make(job: &Job, shop: Shop<'_>) -> Result<Made> {
     let cached = job.cache.as_ref().zip(shop.cache);
     let held = |old: DiffId| cached.is_some_and(|(_, update)| update.holds(&old));
     let old = job.cache.flatten().filter(|old| held(*old));
     let comparable = job.image.as_ref().is_some_and(|ids| !ids.is_empty()) || old.is_some();
     let known = comparable
-        .then(|| layer::diff_id(&job.recipe, shop.workers))
+        .then(|| identify(job, shop.workers))
         .transpose()?;
     let in_image = |ids: &Vec<DiffId>| known.is_some_and(|known| ids.contains(&known));
     let in_cache = known.is_some() && old == known;
@@ -149,6 +174,11 @@ fn make(job: &Job, shop: Shop<'_>) -> Result<Made> {
         made.cache = Some(ForCache::Reused);
     }
     Ok(made)
+}
+
+fn identify(job: &Job, workers: &Workers) -> Result<DiffId> {
+    let known = job.known.and_then(|known| known.diff_id(&job.recipe));
+    known.map_or_else(|| layer::diff_id(&job.recipe, workers), Ok)
 }
 
 fn build(

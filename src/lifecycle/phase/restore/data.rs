@@ -3,10 +3,12 @@
 use super::metadata::{Shas, identifier};
 use crate::buildpack::dir::Dir;
 use crate::log::Log;
+use crate::phase::known::RestoredLayer;
 use lifecycle_core::data::group::GroupElement;
 use lifecycle_core::data::label::CacheMetadata;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use lifecycle_image::cache::Cache;
+use lifecycle_image::layer::fingerprint::Skeleton;
 use lifecycle_image::layer::{Workers, extract};
 use lifecycle_image::oci::DiffId;
 use std::collections::BTreeSet;
@@ -118,8 +120,8 @@ pub(super) fn restore(
     cache: Option<&dyn Cache>,
     workers: &Workers,
     log: &Log,
-) -> Result<()> {
-    let Some(cache) = cache else { return Ok(()) };
+) -> Result<Option<RestoredLayer>> {
+    let Some(cache) = cache else { return Ok(None) };
     let CachedLayer {
         identifier,
         sha,
@@ -127,12 +129,17 @@ pub(super) fn restore(
     } = layer;
     log.debug(format_args!("Retrieving data for {sha:?}"));
     match unpack(cache, sha, layers, path, workers) {
-        Ok(()) => Ok(()),
+        Ok((diff_id, skeleton)) => Ok(Some(RestoredLayer {
+            identifier: identifier.clone(),
+            path: path.clone(),
+            diff_id,
+            skeleton,
+        })),
         Err(error) if is_miss(&error) => {
             log.warn(format_args!(
                 "Skipping restore for layer {identifier}: {error}"
             ));
-            Ok(())
+            Ok(None)
         }
         Err(error) => Err(error.in_context(format!("restoring layer {identifier}"))),
     }
@@ -154,13 +161,13 @@ pub(super) fn unpack(
     layers: &Dir,
     root: &Path,
     workers: &Workers,
-) -> Result<()> {
+) -> Result<(DiffId, Skeleton)> {
     let diff_id = DiffId::parse(sha)?;
     match extract::extract(cache.open(&diff_id)?, diff_id, layers.path(), root, workers) {
         Err(error) if error.kind() == ErrorKind::Corrupt => {
             cache.discard(&diff_id);
             Err(error)
         }
-        result => result.map(drop),
+        result => result.map(|skeleton| (diff_id, skeleton)),
     }
 }

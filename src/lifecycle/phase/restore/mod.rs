@@ -9,6 +9,7 @@ mod sbom;
 
 use crate::buildpack::dir::Dir;
 use crate::log::Log;
+use crate::phase::known::RestoredLayer;
 use data::CachedLayer;
 use lifecycle_core::data::group::GroupElement;
 use lifecycle_core::data::label::{CacheMetadata, LayersMetadata};
@@ -49,7 +50,8 @@ pub struct Sources<'a> {
     pub cache: Option<&'a dyn Cache>,
 }
 
-/// Restores metadata and layers of `buildpacks` into `layers_dir`, several layers at once.
+/// Restores metadata and layers of `buildpacks` into `layers_dir`, several layers at once. Returns the layers that came
+/// back whole.
 ///
 /// # Errors
 /// The cache cannot be reached, or a file cannot be written or removed.
@@ -59,7 +61,7 @@ pub fn restore(
     sources: Sources<'_>,
     decisions: Decisions,
     log: &Log,
-) -> Result<()> {
+) -> Result<Vec<RestoredLayer>> {
     let _timer = log.timer("Restorer");
     let cached = cache_metadata(sources.cache, log)?;
     let layers = Dir::open(layers_dir)?;
@@ -102,13 +104,15 @@ pub fn restore(
             &cached.sbom,
             &workers,
             log,
-        ),
+        )
+        .map(|()| None),
     };
     // Every job ends before the first failure, in the order of the group, is reported.
     let results: Vec<_> = jobs.par_iter().map(run).collect();
     results
         .into_iter()
-        .collect::<Result<()>>()
+        .filter_map(Result::transpose)
+        .collect::<Result<_>>()
         .context(|| "restoring data")
 }
 

@@ -31,7 +31,7 @@ pub(super) fn restore(
             Err(error) if is_miss(&error) => {
                 log.warn(format_args!("Skipping restore for SBOM layer: {error}"));
             }
-            result => result.context(|| "restoring SBOM layer")?,
+            result => drop(result.context(|| "restoring SBOM layer")?),
         }
     }
     let name = OsStr::new("sbom");

@@ -2,6 +2,7 @@
 
 use crate::log::{Level, Log};
 use crate::phase::export::{Export, HistoryStyle};
+use crate::phase::known::KnownLayers;
 use lifecycle_core::data::ModuleKind;
 use lifecycle_core::data::group::{Group, GroupElement};
 use lifecycle_core::data::label::LayersMetadata;
@@ -44,6 +45,7 @@ pub(super) struct Scene {
     pub(super) group: Group,
     pub(super) metadata: BuildMetadata,
     pub(super) previous: LayersMetadata,
+    pub(super) known: KnownLayers,
     pub(super) default_process_type: Option<&'static str>,
     pub(super) threads: usize,
 }
@@ -76,6 +78,7 @@ impl Scene {
             },
             metadata: BuildMetadata::default(),
             previous: LayersMetadata::default(),
+            known: KnownLayers::default(),
             default_process_type: None,
             threads: 2,
             dir,
@@ -121,6 +124,7 @@ impl Scene {
             group: &self.group,
             metadata: &self.metadata,
             previous_metadata: &self.previous,
+            known: &self.known,
             previous: previous.as_ref().map(|previous| &previous.image),
             run_image: &self.run,
             run_image_names: &names,
