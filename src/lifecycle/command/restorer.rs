@@ -65,7 +65,7 @@ impl Command for Restorer {
             !inputs.skip_layers,
             log,
         )?;
-        if let Some(cache) = cache {
+        if let Some(cache) = cache.filter(|_| !known.is_empty()) {
             cache.leave_note(&known.to_json());
         }
         Ok(())

@@ -59,6 +59,11 @@ impl KnownLayers {
         Self(restored.into_par_iter().filter_map(remember).collect())
     }
 
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// What is known about the layer `identifier`.
     pub fn get(&self, identifier: &str) -> Option<KnownLayer> {
         self.0.get(identifier).copied()
