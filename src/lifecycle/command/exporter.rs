@@ -20,8 +20,6 @@ use lifecycle_core::exit::{During, Failure, Phase};
 use lifecycle_core::time::rfc3339;
 use lifecycle_image::cache::Cache;
 use lifecycle_image::layer::Workers;
-use lifecycle_image::oci::Reference;
-use lifecycle_image::store::layout::REF_NAME;
 use lifecycle_image::store::{ImageStore, Opened};
 use std::path::{Path, PathBuf};
 
@@ -155,11 +153,6 @@ fn run(
         .cloned()
         .collect();
     let images = destination.images;
-    let annotations: Vec<_> = images
-        .ref_name
-        .iter()
-        .map(|name| (REF_NAME, name.clone()))
-        .collect();
     let export = Export {
         group: build.group,
         metadata,
@@ -188,7 +181,6 @@ fn run(
             false => HistoryStyle::Blank,
         },
         reports_bom: !api.has(Feature::LegacyBomFiles),
-        annotations: &annotations,
         store: destination.store,
         names: &names,
         spool_dir: &temp_dir(inputs),
@@ -201,8 +193,6 @@ struct Images {
     run: Opened,
     previous: Option<Opened>,
     created: String,
-    /// For layouts: what stands for the image in its index.
-    ref_name: Option<String>,
 }
 
 impl Images {
@@ -220,13 +210,11 @@ impl Images {
         }
         let created = created(inputs, log);
         let output = inputs.output_image.as_deref().unwrap_or_default();
-        let mut ref_name = None;
         if inputs.use_layout {
             log.info(format_args!(
                 "Using app image: {}",
                 store.display_name(output)
             ));
-            ref_name = Some(Reference::parse(output)?.identifier().to_string());
         }
         let previous = match previous.map(|reference| store.open(reference)) {
             // What is damaged is not reused.
@@ -250,7 +238,6 @@ impl Images {
             run,
             previous,
             created,
-            ref_name,
         })
     }
 }

@@ -11,9 +11,9 @@ use crate::oci::{Digest, Identifier, Platform, Reference};
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use std::path::{Component, Path, PathBuf};
 
-/// The annotation that tells which tag or digest an image in a layout stands for. [`LayoutStore::save`] takes the
-/// index entry's from the image's own.
-pub const REF_NAME: &str = "org.opencontainers.image.ref.name";
+/// The annotation that tells which tag or digest an image in a layout stands for: on the manifest that of the first name,
+/// as all names share the manifest, in every index its own.
+const REF_NAME: &str = "org.opencontainers.image.ref.name";
 
 /// OCI layouts on disk. A name is an image reference, which stands for a directory below the root, or the identifier
 /// of an opened image, or the path of any layout.
@@ -28,7 +28,7 @@ pub struct LayoutStore {
 ///
 /// # Errors
 /// Kind `InvalidArguments`: the reference has `..` in it, so that it would lead elsewhere.
-fn path(root: &Path, reference: &Reference) -> Result<PathBuf> {
+fn below(root: &Path, reference: &Reference) -> Result<PathBuf> {
     let identifier = match reference.identifier() {
         Identifier::Tag(tag) => tag.clone(),
         Identifier::Digest(digest) => digest.to_string().replace(':', "/"),
@@ -49,24 +49,43 @@ fn clean(path: &Path) -> PathBuf {
     path.components().filter(named).collect()
 }
 
+/// What a name stands for.
+struct Place {
+    /// The layout's directory.
+    dir: PathBuf,
+    /// The manifest in it, where the name says one.
+    digest: Option<Digest>,
+    /// The tag or digest of a name that is a reference.
+    ref_name: Option<String>,
+}
+
 impl LayoutStore {
-    /// The layout's directory, and the manifest in it where the name says one.
-    fn locate(&self, name: &str) -> Result<(PathBuf, Option<Digest>)> {
+    fn locate(&self, name: &str) -> Result<Place> {
         let identifier = name.rsplit_once('@');
         let identifier =
             identifier.and_then(|(path, digest)| Some((path, Digest::parse(digest).ok()?)));
-        let (place, digest) =
-            identifier.map_or((name, None), |(path, digest)| (path, Some(digest)));
-        if Path::new(place).is_absolute() || Path::new(place).starts_with(&self.root) {
-            return Ok((PathBuf::from(place), digest));
+        let (path, digest) = identifier.map_or((name, None), |(path, digest)| (path, Some(digest)));
+        let path = Path::new(path);
+        if path.is_absolute() || path.starts_with(&self.root) {
+            let dir = path.to_owned();
+            return Ok(Place {
+                dir,
+                digest,
+                ref_name: None,
+            });
         }
-        Ok((path(&self.root, &Reference::parse(name)?)?, None))
+        let reference = Reference::parse(name)?;
+        Ok(Place {
+            dir: below(&self.root, &reference)?,
+            digest: None,
+            ref_name: Some(reference.identifier().to_string()),
+        })
     }
 }
 
 impl ImageStore for LayoutStore {
     fn open(&self, name: &str) -> Result<Option<Opened>> {
-        let (dir, digest) = self.locate(name)?;
+        let Place { dir, digest, .. } = self.locate(name)?;
         let found = read::open(&dir, digest, &self.platform)
             .context(|| format!("open OCI layout {}", dir.display()))?;
         Ok(found.map(|(image, digest)| Opened {
@@ -76,11 +95,18 @@ impl ImageStore for LayoutStore {
     }
 
     fn save(&self, image: &Image, names: &[String]) -> Result<Saved> {
+        let first = names
+            .first()
+            .and_then(|name| self.locate(name).ok()?.ref_name);
+        let image = match first {
+            Some(ref_name) => &image.clone().with_annotation(REF_NAME, &ref_name),
+            None => image,
+        };
         let mut written = None;
         let mut results = Vec::new();
         for name in names {
-            let result = self.locate(name).and_then(|(dir, _)| {
-                let manifest = write::save(&dir, image)?;
+            let result = self.locate(name).and_then(|Place { dir, ref_name, .. }| {
+                let manifest = write::save(&dir, image, ref_name.as_deref())?;
                 let identifier = format!("{}@{}", dir.display(), manifest.digest);
                 written.get_or_insert((identifier, manifest.size));
                 Ok(())
@@ -104,7 +130,7 @@ impl ImageStore for LayoutStore {
 
     fn display_name(&self, name: &str) -> String {
         match self.locate(name) {
-            Ok((dir, _)) => dir.display().to_string(),
+            Ok(Place { dir, .. }) => dir.display().to_string(),
             Err(_) => name.to_owned(),
         }
     }

@@ -34,9 +34,7 @@ fn image(layers: &[&str]) -> Image {
     let config = Config::new("linux", "amd64")
         .with_created("1980-01-01T00:00:01Z")
         .with_label("k", "v");
-    Image::new(ManifestKind::Oci, config)
-        .append(layers.iter().map(|content| layer(content)))
-        .with_annotation(REF_NAME, "latest")
+    Image::new(ManifestKind::Oci, config).append(layers.iter().map(|content| layer(content)))
 }
 
 fn save(dir: &Path, image: &Image) -> Saved {
@@ -56,13 +54,17 @@ fn open(name: &str) -> Opened {
 
 #[test]
 fn what_is_saved_opens() {
-    let dir = tempfile::tempdir().unwrap();
-    let dir = dir.path().join("registry/repo/tag");
-    let name = dir.to_str().unwrap().to_owned();
-    assert!(STORE().open(&name).unwrap().is_none());
-    let saved = save(&dir, &image(&["a", "b"]));
-    let opened = open(&name);
+    let root = tempfile::tempdir().unwrap();
+    let store = LayoutStore {
+        root: root.path().to_owned(),
+        ..STORE()
+    };
+    let (name, dir) = ("r.example/repo", root.path().join("r.example/repo/latest"));
+    assert!(store.open(name).unwrap().is_none());
+    let saved = store.save(&image(&["a", "b"]), &[name.to_owned()]).unwrap();
+    let opened = store.open(name).unwrap().unwrap();
     assert_eq!(opened.identifier, saved.short_id);
+    assert_eq!(open(dir.to_str().unwrap()).identifier, saved.short_id);
     assert_eq!(open(&opened.identifier).identifier, saved.short_id);
     assert_eq!(opened.image.config.label("k"), Some("v"));
     let [first, second] = opened.image.layers.as_slice() else {
@@ -277,12 +279,32 @@ fn references_become_paths() {
 }
 
 #[test]
-fn annotations_are_kept() {
+fn every_name_has_its_own_annotation() {
     let dir = tempfile::tempdir().unwrap();
-    save(dir.path(), &image(&[]));
-    let expected = Table::new().with(REF_NAME, "latest");
-    assert_eq!(
-        open(dir.path().to_str().unwrap()).image.annotations,
-        expected
-    );
+    let store = LayoutStore {
+        root: dir.path().to_owned(),
+        ..STORE()
+    };
+    let saved = store
+        .save(
+            &image(&["a"]),
+            &["app:one".to_owned(), "app:two".to_owned()],
+        )
+        .unwrap();
+    assert!(saved.names.iter().all(|(_, result)| result.is_ok()));
+    for tag in ["one", "two"] {
+        let layout = dir.path().join("index.docker.io/library/app").join(tag);
+        let index = fs::read_to_string(layout.join("index.json")).unwrap();
+        assert!(
+            index.contains(&format!("\"{REF_NAME}\": \"{tag}\"")),
+            "{index}"
+        );
+        let annotations = store
+            .open(&format!("app:{tag}"))
+            .unwrap()
+            .unwrap()
+            .image
+            .annotations;
+        assert_eq!(annotations, Table::new().with(REF_NAME, "one"));
+    }
 }

@@ -14,8 +14,8 @@ use std::path::Path;
 /// The file that marks a directory as a layout.
 const OCI_LAYOUT: &str = "{\n    \"imageLayoutVersion\": \"1.0.0\"\n}";
 
-/// Saves `image` as the only image of the layout at `dir`; blobs of earlier images stay.
-pub(super) fn save(dir: &Path, image: &Image) -> Result<Descriptor> {
+/// Saves `image` as the only image of the layout at `dir`, where it stands for `ref_name`; blobs of earlier images stay.
+pub(super) fn save(dir: &Path, image: &Image, ref_name: Option<&str>) -> Result<Descriptor> {
     let blobs = dir.join("blobs/sha256");
     for dir in [dir, &dir.join("blobs"), &blobs] {
         make_dir(dir)?;
@@ -33,7 +33,6 @@ pub(super) fn save(dir: &Path, image: &Image) -> Result<Descriptor> {
         &documents.manifest,
     )?;
     write_bytes(dir, "oci-layout", OCI_LAYOUT.as_bytes())?;
-    let ref_name = image.annotations.get(REF_NAME).and_then(Value::as_str);
     write_bytes(
         dir,
         "index.json",

@@ -88,8 +88,6 @@ pub struct Export<'a> {
     pub history: HistoryStyle,
     /// Whether the report has the legacy build BOM (before Platform API 0.9).
     pub reports_bom: bool,
-    /// Annotations for the image's manifest.
-    pub annotations: &'a [(&'a str, String)],
     /// Where the image goes.
     pub store: &'a dyn ImageStore,
     /// Its names there.
@@ -211,17 +209,13 @@ fn finish_image(
         created: export.created.to_owned(),
         ..history
     };
-    let image = base
+    Ok(base
         .append(layers)
         .with_config(config)
         .map_history(|history| match export.history {
             HistoryStyle::Full => history.map(created),
             HistoryStyle::Blank => None,
-        });
-    let annotations = export.annotations.iter();
-    Ok(annotations.fold(image, |image, (key, value)| {
-        image.with_annotation(key, value)
-    }))
+        }))
 }
 
 /// The legacy build BOM out of the buildpacks' build.toml files.

@@ -144,7 +144,6 @@ impl Scene {
             created: "2020-01-01T00:00:00Z",
             history: HistoryStyle::Full,
             reports_bom: false,
-            annotations: &[],
             store: &self.store,
             names: &["app".to_owned()],
             spool_dir: self.dir.path(),
