@@ -217,8 +217,8 @@ impl Images {
             ));
         }
         let previous = match previous.map(|reference| store.open(reference)) {
-            // What is damaged is not reused.
-            Some(Err(error)) if error.kind() == ErrorKind::Corrupt => {
+            // What is damaged or gone is not reused.
+            Some(Err(error)) if is_no_image(&error) => {
                 log.debug(format_args!("Not reusing the previous image: {error}"));
                 None
             }
@@ -244,6 +244,10 @@ impl Images {
 
 fn not_found(image: &str) -> Error {
     Error::new(ErrorKind::NotFound, format!("image '{image}' not found"))
+}
+
+fn is_no_image(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::NotFound)
 }
 
 /// The time of the image: `SOURCE_DATE_EPOCH` where the Platform API has it.

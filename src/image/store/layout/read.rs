@@ -8,6 +8,7 @@ use crate::oci::{
     Verified, read_bounded, read_document,
 };
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
+use lifecycle_core::value::Table;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,11 @@ pub(super) fn open(
     let Document::Index(index) = Document::parse(&index, "").context(|| "index.json")? else {
         return Err(Error::new(ErrorKind::Corrupt, "index.json is not an index"));
     };
-    let (descriptor, manifest) = find(dir, &index, digest, platform, MAX_DEPTH)?;
+    let first = match digest {
+        Some(digest) => named(dir, digest, &index)?,
+        None => chosen(&index, platform)?.clone(),
+    };
+    let (descriptor, manifest) = find(dir, first, platform, MAX_DEPTH)?;
     let config = read_document(
         required(dir, &manifest.config)?,
         &manifest.config,
@@ -50,46 +55,58 @@ pub(super) fn open(
     )))
 }
 
-/// The manifest with `digest`, else the only one, else the one for `platform`.
+/// The manifest with `digest`: also one that the index named earlier, as its blobs stay.
+fn named(dir: &Path, digest: Digest, index: &Index) -> Result<Descriptor> {
+    let listed = index
+        .manifests
+        .iter()
+        .find(|manifest| manifest.digest == digest);
+    if let Some(listed) = listed {
+        return Ok(listed.clone());
+    }
+    let missing = || Error::new(ErrorKind::NotFound, format!("no image {digest}"));
+    let blob = open_file(&blob_path(dir, &digest))?.ok_or_else(missing)?;
+    Ok(Descriptor {
+        media_type: String::new(),
+        digest,
+        size: blob.metadata()?.len(),
+        extra: Table::new(),
+    })
+}
+
+/// The only manifest, else the one for `platform`.
+fn chosen<'a>(index: &'a Index, platform: &Platform) -> Result<&'a Descriptor> {
+    let chosen = match index.manifests.as_slice() {
+        [only] => Some(only),
+        _ => index.select(platform),
+    };
+    chosen.ok_or_else(|| {
+        let Platform { os, architecture } = platform;
+        let cause = format!("no image for {os}/{architecture} in the index");
+        Error::new(ErrorKind::NotFound, cause)
+    })
+}
+
+/// The manifest that `descriptor` names, itself or through indexes.
 fn find(
     dir: &Path,
-    index: &Index,
-    digest: Option<Digest>,
+    descriptor: Descriptor,
     platform: &Platform,
     depth: usize,
 ) -> Result<(Descriptor, Manifest)> {
-    let chosen = match (digest, index.manifests.as_slice()) {
-        (Some(digest), manifests) if manifests.iter().any(|manifest| manifest.digest == digest) => {
-            manifests.iter().find(|manifest| manifest.digest == digest)
+    let document = read_document(required(dir, &descriptor)?, &descriptor, MAX_MANIFEST)?;
+    match (
+        Document::parse(&document, &descriptor.media_type)?,
+        depth.checked_sub(1),
+    ) {
+        (Document::Manifest(manifest), _) => Ok((descriptor, manifest)),
+        (Document::Index(index), Some(depth)) => {
+            find(dir, chosen(&index, platform)?.clone(), platform, depth)
         }
-        (_, [only]) => Some(only),
-        _ => index.select(platform),
-    };
-    let Some(chosen) = chosen.filter(|_| depth > 0) else {
-        let wanted = digest.map_or_else(
-            || format!("{}/{}", platform.os, platform.architecture),
-            |d| d.to_string(),
-        );
-        return Err(Error::new(
-            ErrorKind::NotFound,
-            format!("no image for {wanted} in the index"),
-        ));
-    };
-    let document = read_document(required(dir, chosen)?, chosen, MAX_MANIFEST)?;
-    match Document::parse(&document, &chosen.media_type)? {
-        Document::Manifest(_) if digest.is_some_and(|digest| digest != chosen.digest) => {
-            let cause = format!(
-                "the index names {}, not {}",
-                chosen.digest,
-                digest.unwrap_or(chosen.digest)
-            );
-            Err(Error::new(ErrorKind::NotFound, cause))
-        }
-        Document::Manifest(manifest) => Ok((chosen.clone(), manifest)),
-        Document::Index(index) => {
-            let digest = digest.filter(|digest| *digest != chosen.digest);
-            find(dir, &index, digest, platform, depth - 1)
-        }
+        (Document::Index(_), None) => Err(Error::new(
+            ErrorKind::Corrupt,
+            "indexes name indexes too deeply",
+        )),
     }
 }
 

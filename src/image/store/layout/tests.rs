@@ -308,3 +308,14 @@ fn every_name_has_its_own_annotation() {
         assert_eq!(annotations, Table::new().with(REF_NAME, "one"));
     }
 }
+
+#[test]
+fn earlier_images_stay_reachable_by_digest() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = save(dir.path(), &image(&["a"])).short_id;
+    save(dir.path(), &image(&["b"]));
+    assert_eq!(open(&first).identifier, first);
+    let unknown = format!("{}@{}", dir.path().display(), Digest::of(b"unknown"));
+    let error = STORE().open(&unknown).map(|_| ()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::NotFound);
+}
