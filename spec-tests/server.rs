@@ -2,10 +2,11 @@
 
 use crate::layout::Image;
 use crate::site::Site;
+use std::env;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,7 +26,7 @@ impl Place {
     /// The best that this machine lets us do.
     pub fn available() -> Self {
         let may = |program: &str, args: &[&str]| {
-            let mut command = Command::new(program);
+            let mut command = Command::new(on_path(program));
             command
                 .args(args)
                 .stdout(Stdio::null())
@@ -45,7 +46,7 @@ impl Place {
     fn command(self, image: &Image, root: &Path, entrypoint: &str) -> Command {
         match self {
             Self::Chroot => {
-                let mut command = Command::new("chroot");
+                let mut command = Command::new(on_path("chroot"));
                 command
                     .arg(format!("--userspec={}", image.user()))
                     .arg(root)
@@ -53,7 +54,7 @@ impl Place {
                 command
             }
             Self::UserNamespace => {
-                let mut command = Command::new("unshare");
+                let mut command = Command::new(on_path("unshare"));
                 command
                     .arg("--map-root-user")
                     .arg(format!("--root={}", root.display()))
@@ -68,6 +69,16 @@ impl Place {
             }
         }
     }
+}
+
+/// A program of this machine. The command that starts it gets the image's `PATH`, which would be searched otherwise and has
+/// no `/usr/sbin` (Debian's place for chroot).
+fn on_path(program: &str) -> PathBuf {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let mut places = env::split_paths(&path).map(|directory| directory.join(program));
+    places
+        .find(|place| place.is_file())
+        .unwrap_or_else(|| program.into())
 }
 
 /// A running app; it is stopped when the value drops.
@@ -103,10 +114,11 @@ impl Server {
                 command.env(name, root.join(path.strip_prefix("/").unwrap_or(path)));
             }
         }
-        Ok(Self {
-            process: command.spawn()?,
-            port,
-        })
+        let process = command.spawn().map_err(|error| {
+            let program = Path::new(command.get_program()).display();
+            io::Error::new(error.kind(), format!("start {program}: {error}"))
+        })?;
+        Ok(Self { process, port })
     }
 
     /// Where it listens, on the loopback interface.
