@@ -1,0 +1,107 @@
+//! The sample buildpacks build their apps, and the apps serve their pages from the images.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::print_stdout)]
+
+use spec_tests::builder;
+use spec_tests::server::{Place, Server};
+use spec_tests::site::{self, Site};
+use spec_tests::subject::{Outcome, Subject};
+use std::fs;
+use std::process::Command;
+
+#[test]
+fn rust() {
+    check(
+        "rust",
+        "cargo --version",
+        "Hello from Rust",
+        Place::available(),
+    );
+}
+
+#[test]
+fn go() {
+    check("go", "go version", "Hello from Go", Place::available());
+}
+
+#[test]
+fn node() {
+    check(
+        "node",
+        "npm view --fetch-retries=0 mustache name",
+        "Hello from Node.js",
+        Place::Beside,
+    );
+}
+
+#[test]
+fn python() {
+    let needs = "python3 -m pip download --quiet --retries 0 --no-deps --dest . bottle";
+    check("python", needs, "Hello from Python", Place::Beside);
+}
+
+#[test]
+fn static_site() {
+    check(
+        "static-site",
+        "busybox httpd --help",
+        "Hello from a static site",
+        Place::Beside,
+    );
+}
+
+#[test]
+fn procfile() {
+    check(
+        "procfile",
+        "busybox httpd --help",
+        "Hello from a Procfile",
+        Place::Beside,
+    );
+}
+
+/// Builds an app of buildpacks/apps with the sample builder twice, starts it and looks for `text` in its page. A machine on
+/// which the command `needs` fails has not what the buildpack needs; there is nothing to check there.
+fn check(app: &str, needs: &str, text: &str, place: Place) {
+    let work = site::work_directory().unwrap();
+    let mut command = Command::new("sh");
+    let probe = Outcome::of(command.args(["-c", needs]).current_dir(work.path()));
+    if !probe.is_ok_and(|outcome| outcome.code == Some(0)) {
+        println!("{app}: not built, this machine cannot `{needs}`");
+        return;
+    }
+    let site = Site::new(
+        work.path(),
+        builder::sample(&work.path().join("cnb")).unwrap(),
+    )
+    .unwrap();
+    site.make_run_image().unwrap();
+    builder::copy(
+        &builder::repository().join("buildpacks/apps").join(app),
+        &site.app,
+    )
+    .unwrap();
+    site.use_pinned_rust().unwrap();
+    let build = || {
+        site.clear_layers().unwrap();
+        let creator = &mut site.creator(&Subject::under_test().unwrap()).unwrap();
+        let outcome = Outcome::of(creator).unwrap();
+        assert_eq!(outcome.code, Some(0), "{}", outcome.text);
+        site.app_image().unwrap()
+    };
+    let first = build();
+    let second = build();
+    assert_eq!(
+        first.digest, second.digest,
+        "an unchanged app gave another image"
+    );
+
+    let root = work.path().join("root");
+    fs::create_dir(&root).unwrap();
+    first.unpack(&root).unwrap();
+    let page = Server::start(&site, &first, &root, place)
+        .unwrap()
+        .page()
+        .unwrap();
+    assert!(page.contains(text), "{page}");
+}
