@@ -10,6 +10,7 @@ use spec_tests::site::{self, Site};
 use spec_tests::subject::Subject;
 use std::env;
 use std::error::Error;
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Instant;
@@ -98,7 +99,11 @@ fn prepare(work: &Path) -> Result<Site> {
 /// Builds the app and opens the image.
 fn create(site: &Site, subject: &Subject) -> Result<Image> {
     site.clear_layers()?;
-    let status = site.creator(subject)?.status()?;
+    let mut creator = site.creator(subject)?;
+    if !io::stdout().is_terminal() {
+        creator.env("CNB_NO_COLOR", "true");
+    }
+    let status = creator.status()?;
     if !status.success() {
         return Err(format!("creator: {status}").into());
     }

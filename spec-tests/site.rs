@@ -97,8 +97,13 @@ impl Site {
         if let Some(channel) = channel.and_then(toml::Value::as_str) {
             self.set_variable("RUSTUP_TOOLCHAIN", channel.as_bytes())?;
         }
-        match env::var_os("RUSTUP_HOME") {
-            Some(home) => self.set_variable("RUSTUP_HOME", home.as_encoded_bytes()),
+        // Not left to `HOME`: the creator sets that to what /etc/passwd says.
+        let of_user = || Some(Path::new(&env::var_os("HOME")?).join(".rustup"));
+        let home = env::var_os("RUSTUP_HOME")
+            .map(PathBuf::from)
+            .or_else(of_user);
+        match home.filter(|home| home.is_dir()) {
+            Some(home) => self.set_variable("RUSTUP_HOME", home.as_os_str().as_encoded_bytes()),
             None => Ok(()),
         }
     }
