@@ -245,7 +245,10 @@ impl CacheTar {
 impl Write for CacheTar {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         if let Ok(file) = &mut self.file
-            && let Err(error) = file.write_all(bytes).context(|| "write the cache's copy")
+            && let Err(error) = file
+                .as_file_mut()
+                .write_all(bytes)
+                .context(|| "write the cache's copy")
         {
             self.file = Err(error);
         }
