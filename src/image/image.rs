@@ -4,6 +4,7 @@ use crate::layer::{BlobSource, Layer, LayerSource};
 use crate::oci::{Config, Descriptor, DiffId, History, Manifest, ManifestKind};
 use lifecycle_core::error::{Error, ErrorKind, Result};
 use lifecycle_core::value::Table;
+use std::io::Read;
 use std::sync::Arc;
 
 /// An image: configuration and layers. Nothing is written before a store saves it.
@@ -17,8 +18,8 @@ pub struct Image {
     pub layers: Vec<Layer>,
     /// The manifest's annotations.
     pub annotations: Table,
-    /// The manifest's descriptor, while the image is unchanged since a store opened it.
-    pub origin: Option<Descriptor>,
+    /// The documents as the store had them, while the image is unchanged since it was opened.
+    pub origin: Option<Arc<Documents>>,
 }
 
 /// The bytes of an image's documents, ready to be written.
@@ -34,6 +35,31 @@ pub struct Documents {
     pub manifest_descriptor: Descriptor,
 }
 
+impl Documents {
+    /// The documents that a store has.
+    pub fn stored(config: Vec<u8>, manifest: Vec<u8>, kind: ManifestKind) -> Self {
+        Self {
+            config_descriptor: Descriptor::of(&config, kind.config()),
+            manifest_descriptor: Descriptor::of(&manifest, kind.manifest()),
+            config,
+            manifest,
+        }
+    }
+}
+
+/// Where there are no blobs.
+struct NoData;
+
+impl BlobSource for NoData {
+    fn open(&self, _: &Descriptor) -> Result<Option<Box<dyn Read + Send>>> {
+        Ok(None)
+    }
+
+    fn holds(&self, _: &Descriptor) -> Result<bool> {
+        Ok(false)
+    }
+}
+
 impl Image {
     /// An image without layers.
     pub fn new(kind: ManifestKind, config: Config) -> Self {
@@ -46,12 +72,12 @@ impl Image {
         }
     }
 
-    /// The image that a store found: `origin` names its manifest, `blobs` holds its layers.
+    /// The image that a store found: `origin` is what `manifest` and `config` were read from, `blobs` holds its layers.
     ///
     /// # Errors
     /// Kind `Corrupt`: manifest and configuration do not belong together.
     pub fn opened(
-        origin: Descriptor,
+        origin: Documents,
         manifest: Manifest,
         config: Config,
         blobs: &Arc<dyn BlobSource>,
@@ -84,7 +110,7 @@ impl Image {
             config,
             layers: layers.collect(),
             annotations,
-            origin: Some(origin),
+            origin: Some(Arc::new(origin)),
         })
     }
 
@@ -136,10 +162,24 @@ impl Image {
         self
     }
 
-    /// The configuration's and the manifest's bytes, when the layers are stored under `layers` (one descriptor each,
+    /// Without the data of layers that a store holds: what is saved of it names them and no more (a sparse layout).
+    #[must_use]
+    pub fn sparse(mut self) -> Self {
+        for layer in &mut self.layers {
+            if let LayerSource::Stored { blobs, .. } = &mut layer.source {
+                *blobs = Arc::new(NoData);
+            }
+        }
+        self
+    }
+
+    /// The configuration's and the manifest's bytes, as they were while nothing has changed, else when the layers are stored under `layers` (one descriptor each,
     /// bottom first). Layer media types are put into the words of the manifest's kind. A layer without history gets
     /// an entry that only has the image's time.
     pub fn documents(&self, layers: Vec<Descriptor>) -> Documents {
+        if let Some(origin) = &self.origin {
+            return Documents::clone(origin);
+        }
         let created = || self.config.created().to_owned();
         let blank = || History {
             created: created(),

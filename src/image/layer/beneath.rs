@@ -17,14 +17,17 @@ static NO_OPENAT2: AtomicBool = AtomicBool::new(false);
 /// A directory below which relative paths are resolved. The links on the way to the directory itself count as chosen
 /// by whoever named it.
 #[derive(Debug)]
-pub(super) struct Beneath {
+pub struct Beneath {
     handle: OwnedFd,
     path: PathBuf,
 }
 
 impl Beneath {
     /// Opens the directory at `path`.
-    pub(super) fn open(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// It cannot be opened, or is no directory.
+    pub fn open(path: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let handle = rustix::fs::openat(CWD, path, flags, Mode::empty())?;
         Ok(Self {
@@ -34,12 +37,15 @@ impl Beneath {
     }
 
     /// The full path of what `relative` names, for messages and tar entries.
-    pub(super) fn full_path(&self, relative: &[u8]) -> PathBuf {
+    pub fn full_path(&self, relative: &[u8]) -> PathBuf {
         self.path.join(OsStr::from_bytes(relative))
     }
 
     /// Opens what `relative` names, which lies strictly below.
-    pub(super) fn open_at(&self, relative: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
+    ///
+    /// # Errors
+    /// It cannot be opened, or a link is on the way.
+    pub fn open_at(&self, relative: &[u8], flags: OFlags) -> io::Result<OwnedFd> {
         let flags = flags | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         if !NO_OPENAT2.load(Ordering::Relaxed) {
             let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
@@ -49,6 +55,21 @@ impl Beneath {
             }
         }
         self.open_by_steps(relative, flags)
+    }
+
+    /// Opens the directory that `relative` names for listing; the root itself for an empty one.
+    ///
+    /// # Errors
+    /// It cannot be opened, or a link is on the way.
+    pub fn list(&self, relative: &[u8]) -> io::Result<OwnedFd> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        match relative {
+            b"" => {
+                let flags = flags | OFlags::CLOEXEC;
+                Ok(rustix::fs::openat(&self.handle, ".", flags, Mode::empty())?)
+            }
+            relative => self.open_at(relative, flags),
+        }
     }
 
     /// What openat2 does, one component at a time.
@@ -69,21 +90,22 @@ impl Beneath {
 }
 
 /// Visits paths below a root, keeping the last parent directory open: neighbours come one after the other.
-pub(super) struct Cursor<R> {
+pub struct Cursor<R> {
     root: R,
     parent: Option<(Vec<u8>, OwnedFd)>,
 }
 
 impl<R: Deref<Target = Beneath>> Cursor<R> {
-    pub(super) fn new(root: R) -> Self {
+    /// Begins at `root`.
+    pub fn new(root: R) -> Self {
         Self { root, parent: None }
     }
 
     /// The open parent directory of `relative`, and its last component.
-    pub(super) fn parent<'p>(
-        &mut self,
-        relative: &'p [u8],
-    ) -> io::Result<(BorrowedFd<'_>, &'p [u8])> {
+    ///
+    /// # Errors
+    /// The parent cannot be opened, or a link is on the way.
+    pub fn parent<'p>(&mut self, relative: &'p [u8]) -> io::Result<(BorrowedFd<'_>, &'p [u8])> {
         let Some(slash) = relative.iter().rposition(|&byte| byte == b'/') else {
             return Ok((self.root.handle.as_fd(), relative));
         };
@@ -101,19 +123,25 @@ impl<R: Deref<Target = Beneath>> Cursor<R> {
     }
 
     /// Keeps the open directory at `relative` as the last parent.
-    pub(super) fn enter(&mut self, relative: &[u8], directory: OwnedFd) {
+    pub fn enter(&mut self, relative: &[u8], directory: OwnedFd) {
         self.parent = Some((relative.to_vec(), directory));
     }
 
     /// Opens the directory at `relative` for listing.
-    pub(super) fn list(&mut self, relative: &[u8]) -> io::Result<OwnedFd> {
+    ///
+    /// # Errors
+    /// It cannot be opened, or is no directory.
+    pub fn list(&mut self, relative: &[u8]) -> io::Result<OwnedFd> {
         let (parent, name) = self.parent(relative)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(parent, name, flags, Mode::empty())?)
     }
 
     /// Opens the file at `relative` for reading. Never blocks; the caller checks what it got.
-    pub(super) fn read(&mut self, relative: &[u8]) -> io::Result<OwnedFd> {
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub fn read(&mut self, relative: &[u8]) -> io::Result<OwnedFd> {
         let (parent, name) = self.parent(relative)?;
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         Ok(rustix::fs::openat(parent, name, flags, Mode::empty())?)

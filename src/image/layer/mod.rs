@@ -5,7 +5,7 @@
 //! ```
 //! The tar's layout is known from `stat` alone, so blocks are filled by any worker; only hashing and writing go in order.
 
-mod beneath;
+pub mod beneath;
 mod block;
 mod build;
 pub mod extract;

@@ -255,6 +255,12 @@ impl Config {
         self.with_text("created", created)
     }
 
+    /// With another author.
+    #[must_use]
+    pub fn with_author(self, author: &str) -> Self {
+        self.with_text("author", author)
+    }
+
     /// Without the id of the container that it was made from.
     #[must_use]
     pub fn without_container(self) -> Self {

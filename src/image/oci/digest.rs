@@ -30,6 +30,16 @@ macro_rules! digest {
                 Self(Sha256::digest(bytes).into())
             }
 
+            /// The digest of a stream to its end.
+            ///
+            /// # Errors
+            /// The stream fails.
+            pub fn of_stream(mut stream: impl std::io::Read) -> std::io::Result<Self> {
+                let mut hash = HashWriter(Sha256::new());
+                std::io::copy(&mut stream, &mut hash)?;
+                Ok(Self(hash.0.finalize().into()))
+            }
+
             /// Reads `sha256:` and 64 lowercase hexadecimal digits.
             ///
             /// # Errors
@@ -59,6 +69,19 @@ macro_rules! digest {
 }
 digest!(Digest);
 digest!(DiffId);
+
+struct HashWriter(Sha256);
+
+impl std::io::Write for HashWriter {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
 
 fn parse(text: &str) -> Result<[u8; 32]> {
     let malformed = || {
@@ -91,6 +114,12 @@ fn parse(text: &str) -> Result<[u8; 32]> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn streams_have_the_digest_of_their_bytes() {
+        let bytes = vec![7; 100_000];
+        assert_eq!(DiffId::of_stream(&bytes[..]).unwrap(), DiffId::of(&bytes));
+    }
 
     #[test]
     fn digests_parse_strictly() {

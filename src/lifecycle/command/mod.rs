@@ -2,6 +2,7 @@
 //! sequence that all of them share is in `run`.
 
 pub mod analyzer;
+pub mod base_image;
 pub mod builder;
 pub mod creator;
 pub mod detector;

@@ -1,7 +1,7 @@
 //! Restorer: brings cached layers and metadata back.
 
 use super::stores::Stores;
-use super::{Command, documents};
+use super::{Command, base_image, documents};
 use crate::log::Log;
 use crate::phase::analyze::target_of;
 use crate::phase::known::KnownLayers;
@@ -15,6 +15,7 @@ use lifecycle_core::data::run::RunImages;
 use lifecycle_core::error::{Error, ErrorKind, Result as CoreResult, ResultExt};
 use lifecycle_core::exit::{During, Failure, Phase};
 use lifecycle_image::cache::Cache;
+use lifecycle_image::store::Opened;
 
 /// Brings cached layers and metadata back.
 pub struct Restorer;
@@ -114,7 +115,7 @@ pub fn restore(
 /// Pulls the images that are to be extended, makes sure that the run image can be used, and completes what is known
 /// about it.
 fn update_images(
-    analyzed: Analyzed,
+    mut analyzed: Analyzed,
     group: &Group,
     inputs: &Inputs,
     stores: &Stores,
@@ -129,7 +130,10 @@ fn update_images(
         log.debug(format_args!(
             "Pulling builder image metadata for {image}..."
         ));
-        pull().context(|| format!("failed to pull builder image {image}"))?;
+        let registry = stores.registry(inputs)?;
+        let pulled = base_image::pull(&*registry, image, &inputs.kaniko_dir);
+        let pulled = pulled.context(|| format!("failed to pull builder image {image}"))?;
+        analyzed.build_image = Some(pulled.identifier);
     }
     let listed = match api.has(Feature::RestorerRunToml) {
         true => documents::read_run(&inputs.run, log)?,
@@ -145,11 +149,6 @@ fn update_images(
         run_image,
         ..analyzed
     })
-}
-
-/// Base images for the extender are not kept yet; a build that needs one must not go on without it.
-fn pull() -> CoreResult<()> {
-    Err(Error::other("extending images is not supported yet"))
 }
 
 fn update_run_image(
@@ -168,7 +167,10 @@ fn update_run_image(
         .unwrap_or(&run_image.reference);
     if api.has(Feature::RunImageExtension) && !inputs.use_layout && run_image.extend {
         log.debug(format_args!("Pulling run image metadata for {name}..."));
-        pull().context(|| format!("failed to pull run image {name}"))?;
+        let registry = stores.registry(inputs)?;
+        let pulled = base_image::pull(&*registry, name, &inputs.kaniko_dir);
+        let pulled = pulled.context(|| format!("failed to pull run image {name}"))?;
+        return updated(run_image, &pulled, inputs, log);
     }
     let known = run_image
         .target
@@ -184,7 +186,18 @@ fn update_run_image(
         .images(inputs)
         .and_then(|store| store.open(name)?.ok_or_else(not_found))
         .context(|| format!("failed to get run image {name}"))?;
-    let target = api
+    updated(run_image, &opened, inputs, log)
+}
+
+/// What analysis left open: which image it is by digest, and its target.
+fn updated(
+    run_image: AnalyzedRunImage,
+    opened: &Opened,
+    inputs: &Inputs,
+    log: &Log,
+) -> CoreResult<AnalyzedRunImage> {
+    let target = inputs
+        .platform_api
         .has(Feature::Targets)
         .then(|| target_of(Some(&opened.image)));
     let target = target
@@ -193,7 +206,7 @@ fn update_run_image(
     log.debug("Run image info in analyzed metadata was: ");
     log.debug(run_image.to_json());
     let run_image = AnalyzedRunImage {
-        reference: opened.identifier,
+        reference: opened.identifier.clone(),
         target,
         ..run_image
     };

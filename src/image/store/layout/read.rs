@@ -1,7 +1,7 @@
 //! Reading layouts. Nothing in them is trusted: sizes are bounded, digests checked, links and devices refused.
 
 use crate::disk::open_file;
-use crate::image::Image;
+use crate::image::{Documents, Image};
 use crate::layer::BlobSource;
 use crate::oci::{
     Config, Descriptor, Digest, Document, Index, MAX_CONFIG, MAX_MANIFEST, Manifest, Platform,
@@ -38,19 +38,20 @@ pub(super) fn open(
         Some(digest) => named(dir, digest, &index)?,
         None => chosen(&index, platform)?.clone(),
     };
-    let (descriptor, manifest) = find(dir, first, platform, MAX_DEPTH)?;
+    let (document, manifest) = find(dir, first, platform, MAX_DEPTH)?;
     let config = read_document(
         required(dir, &manifest.config)?,
         &manifest.config,
         MAX_CONFIG,
     )?;
+    let origin = Documents::stored(config.clone(), document, manifest.kind);
     let config = Config::parse(&config)?;
     let blobs: Arc<dyn BlobSource> = Arc::new(LayoutBlobs {
         dir: dir.to_owned(),
     });
-    let digest = descriptor.digest;
+    let digest = origin.manifest_descriptor.digest;
     Ok(Some((
-        Image::opened(descriptor, manifest, config, &blobs)?,
+        Image::opened(origin, manifest, config, &blobs)?,
         digest,
     )))
 }
@@ -93,13 +94,13 @@ fn find(
     descriptor: Descriptor,
     platform: &Platform,
     depth: usize,
-) -> Result<(Descriptor, Manifest)> {
+) -> Result<(Vec<u8>, Manifest)> {
     let document = read_document(required(dir, &descriptor)?, &descriptor, MAX_MANIFEST)?;
     match (
         Document::parse(&document, &descriptor.media_type)?,
         depth.checked_sub(1),
     ) {
-        (Document::Manifest(manifest), _) => Ok((descriptor, manifest)),
+        (Document::Manifest(manifest), _) => Ok((document, manifest)),
         (Document::Index(index), Some(depth)) => {
             find(dir, chosen(&index, platform)?.clone(), platform, depth)
         }

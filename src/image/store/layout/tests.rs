@@ -177,7 +177,14 @@ fn hostile_layouts_are_refused() {
             fs::write(dir.join("index.json"), index.replace(from, to)).unwrap();
         }
     };
-    let manifest = |dir: &Path| open(dir.to_str().unwrap()).image.origin.unwrap().digest;
+    let manifest = |dir: &Path| {
+        open(dir.to_str().unwrap())
+            .image
+            .origin
+            .unwrap()
+            .manifest_descriptor
+            .digest
+    };
     check_hostile(edit("sha256:", "sha256:../../"), "is not a sha256 digest");
     check_hostile(edit("\"size\": ", "\"size\": 99"), "does not match");
     check_hostile(edit("\"size\": ", "\"size\": 99999999"), "at most");
@@ -221,6 +228,7 @@ fn an_index_with_platforms_is_resolved() {
     let dir = tempfile::tempdir().unwrap();
     save(dir.path(), &image(&["a"]));
     let amd64 = open(dir.path().to_str().unwrap()).image.origin.unwrap();
+    let amd64 = &amd64.manifest_descriptor;
     let entry = |architecture: &str, digest: Digest| {
         let size = amd64.size;
         format!(

@@ -3,7 +3,7 @@
 use super::http::{Content, Request, Response};
 use super::session::Session;
 use super::{Shared, retry};
-use crate::image::Image;
+use crate::image::{Documents, Image};
 use crate::layer::BlobSource;
 use crate::oci::{
     Config, Descriptor, Digest, Document, Identifier, MAX_CONFIG, MAX_MANIFEST, Manifest,
@@ -58,7 +58,8 @@ pub(super) async fn open(
         }
     };
     let config = config(session, reference, &manifest.config).await?;
-    let origin = Descriptor::of(&found.bytes, manifest.kind.manifest());
+    let origin = Documents::stored(config.clone(), found.bytes, manifest.kind);
+    let config = Config::parse(&config)?;
     let blobs: Arc<dyn BlobSource> = Arc::new(RegistryBlobs {
         shared: Arc::clone(shared),
         reference: reference.clone(),
@@ -151,7 +152,7 @@ async fn config(
     session: &Session,
     reference: &Reference,
     descriptor: &Descriptor,
-) -> Result<Config> {
+) -> Result<Vec<u8>> {
     if descriptor.size > MAX_CONFIG {
         let cause = format!(
             "the config has {} bytes; at most {MAX_CONFIG} are read",
@@ -170,7 +171,7 @@ async fn config(
         .http
         .body(response.ok_or_else(missing)?, MAX_CONFIG)
         .await?;
-    Config::parse(&read_document(&*bytes, descriptor, MAX_CONFIG)?)
+    read_document(&*bytes, descriptor, MAX_CONFIG)
 }
 
 /// The blob's bytes from `offset` on; `None` if the repository doesn't have it.
