@@ -7,6 +7,7 @@ pub mod command;
 pub mod dockerfile;
 pub mod duration;
 pub mod exec;
+pub mod extend;
 pub mod log;
 pub mod phase;
 pub mod platform;

@@ -1,13 +1,36 @@
-//! Extender: applies the extensions' Dockerfiles.
+//! Extender: applies the extensions' Dockerfiles to the container that it runs in.
 
-use super::Command;
-use crate::log::Log;
-use crate::platform::{Inputs, Program};
-use lifecycle_core::error::{Error, ErrorKind};
-use lifecycle_core::exit::Failure;
+use super::builder::Builder;
+use super::{Command, base_image, documents};
+use crate::buildpack::DockerfileKind;
+use crate::extend::cache::LayerCache;
+use crate::extend::snapshot::{Ignored, Mode, Snapshotter};
+use crate::extend::{Machine, container};
+use crate::log::{Level, Log};
+use crate::phase::extend::{self, Extend};
+use crate::phase::generate::Layout;
+use crate::platform::{Inputs, Program, privileges};
+use lifecycle_core::api::Feature;
+use lifecycle_core::data::group::Group;
+use lifecycle_core::error::{Error, ErrorKind, Result as CoreResult, ResultExt};
+use lifecycle_core::exit::{During, Failure, Phase};
+use lifecycle_image::image::Image;
+use lifecycle_image::layer::Workers;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 
 /// Applies the extensions' Dockerfiles.
 pub struct Extender;
+
+/// Variables that Docker hands to every `RUN` without an `ARG`.
+const PROXIES: [&str; 5] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "FTP_PROXY",
+    "NO_PROXY",
+    "ALL_PROXY",
+];
 
 impl Command for Extender {
     const PROGRAM: Program = Program::Extender;
@@ -17,9 +40,13 @@ impl Command for Extender {
         Ok(())
     }
 
-    fn execute(inputs: &Inputs, (): (), _: &Log) -> Result<(), Failure> {
+    fn execute(inputs: &Inputs, (): (), log: &Log) -> Result<(), Failure> {
         match inputs.extend_kind.as_str() {
-            "build" | "run" => Err(Error::other("the extender is not implemented yet").into()),
+            "build" => {
+                let image = extend(inputs, DockerfileKind::Build, log)?;
+                build(inputs, &image, log)
+            }
+            "run" => extend(inputs, DockerfileKind::Run, log).map(drop),
             kind => {
                 let text =
                     format!("failed to extend: unknown kind '{kind}', expected 'build' or 'run'");
@@ -27,4 +54,130 @@ impl Command for Extender {
             }
         }
     }
+}
+
+/// Runs the buildpacks in the extended build image: with its environment, as the build user.
+fn build(inputs: &Inputs, image: &Image, log: &Log) -> Result<(), Failure> {
+    let mut inputs = inputs.clone();
+    for (name, value) in image.config.env() {
+        inputs.process_env.set(name, value);
+    }
+    privileges::ensure_owner(&inputs, [Some(&inputs.layers_dir)])?;
+    privileges::run_as_user(&inputs)?;
+    privileges::adopt_user_environment(&mut inputs)?;
+    Builder::prepare(&mut inputs, log)?;
+    Builder::execute(&inputs, (), log)
+}
+
+fn extend(inputs: &Inputs, kind: DockerfileKind, log: &Log) -> Result<Image, Failure> {
+    let work_dir = work_dir(inputs)?;
+    let group = documents::read_group(&inputs.group)?;
+    for extension in &group.extensions {
+        extension.buildpack_api()?;
+    }
+    let analyzed = documents::read_analyzed(&inputs.analyzed, log)?;
+    let reference = match kind {
+        DockerfileKind::Build => analyzed.build_image,
+        DockerfileKind::Run => analyzed.run_image.map(|image| image.reference),
+    };
+    let reference = reference.unwrap_or_default();
+    let extended = extend_in(inputs, kind, &group, &reference, work_dir.path(), log);
+    let extended = extended.context(|| format!("failed to extend {} image", kind.as_str()));
+    extended.during(Phase::Extend)
+}
+
+/// Where scripts and layers are made: on the platform's volume, which no layer holds.
+fn work_dir(inputs: &Inputs) -> CoreResult<tempfile::TempDir> {
+    let context = || "failed to initialize extender";
+    let mut builder = tempfile::Builder::new();
+    let work_dir = builder.prefix("work.dir").tempdir_in(&inputs.kaniko_dir);
+    let work_dir = work_dir.context(context)?;
+    // The image's user executes scripts in it, but need not know what else there is.
+    let passable = fs::Permissions::from_mode(0o711);
+    fs::set_permissions(work_dir.path(), passable).context(context)?;
+    Ok(work_dir)
+}
+
+fn extend_in(
+    inputs: &Inputs,
+    kind: DockerfileKind,
+    group: &Group,
+    reference: &str,
+    work_dir: &Path,
+    log: &Log,
+) -> CoreResult<Image> {
+    let job = Extend {
+        kind,
+        reference,
+        bases: &base_image::directory(&inputs.kaniko_dir),
+        extensions: &group.extensions,
+        generated_dir: &inputs.generated_dir,
+        layout: match inputs.platform_api.has(Feature::GeneratedContexts) {
+            true => Layout::ByExtension,
+            false => Layout::ByKind,
+        },
+        app_dir: &inputs.app_dir,
+    };
+    // They end with this function: later the process changes its user, which threads would not.
+    let workers = Workers::for_machine();
+    let extended = extend::extend(&job, || machine(inputs, work_dir, &workers, log), log)?;
+    if kind == DockerfileKind::Run {
+        extend::save(&extended, &inputs.extended_dir, log)?;
+    }
+    Ok(extended.image)
+}
+
+fn machine<'a>(
+    inputs: &Inputs,
+    work_dir: &'a Path,
+    workers: &'a Workers,
+    log: &Log,
+) -> CoreResult<Machine<'a>> {
+    if !container::detected(&inputs.process_env) {
+        return Err(Error::other(
+            "Dockerfiles change the root file system, and this does not look like a container",
+        ));
+    }
+    let root = Path::new("/");
+    let mountinfo = fs::read("/proc/self/mountinfo").context(|| "list mounts")?;
+    let program = program();
+    let paths = [
+        &inputs.app_dir,
+        &inputs.layers_dir,
+        &inputs.platform_dir,
+        &inputs.kaniko_dir,
+        &inputs.generated_dir,
+        &inputs.extended_dir,
+    ];
+    let paths = paths.into_iter().chain(&program).map(PathBuf::as_path);
+    let ignored = Ignored::new(&mountinfo, paths);
+    let cache = inputs.kaniko_dir.join("cache/layers");
+    Ok(Machine::new(
+        root,
+        Snapshotter::new(root, ignored, Mode::Full, work_dir, workers)?,
+        Some(LayerCache::open(&cache, inputs.kaniko_cache_ttl)?),
+        proxies(inputs),
+        Log::to(std::io::stderr(), Level::Info, log.color()),
+    ))
+}
+
+/// This program: the directory that platforms put the lifecycle in, else the file alone.
+fn program() -> Option<PathBuf> {
+    let program = fs::read_link("/proc/self/exe").ok()?;
+    let directory = program.parent()?;
+    match directory.ends_with("lifecycle") {
+        true => Some(directory.to_owned()),
+        false => Some(program),
+    }
+}
+
+fn proxies(inputs: &Inputs) -> Vec<(String, String)> {
+    let names = PROXIES
+        .iter()
+        .flat_map(|name| [(*name).to_owned(), name.to_ascii_lowercase()]);
+    let known = names.filter_map(|name| {
+        let value = inputs.process_env.get(&name)?.to_str()?.to_owned();
+        Some((name, value))
+    });
+    known.collect()
 }

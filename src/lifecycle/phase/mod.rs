@@ -4,6 +4,7 @@ pub mod analyze;
 pub mod build;
 pub mod detect;
 pub mod export;
+pub mod extend;
 pub mod generate;
 pub mod known;
 pub mod rebase;

@@ -68,7 +68,7 @@ pub(super) fn without_suffix(text: &str, pattern: &[Token], greedy: bool) -> Str
     let mut starts = (0..=text.len()).filter(|at| text.is_char_boundary(*at));
     let start = match greedy {
         true => starts.find(whole),
-        false => starts.filter(whole).next_back(),
+        false => starts.rfind(whole),
     };
     let kept = text.get(..start.unwrap_or(text.len()));
     kept.unwrap_or_default().to_owned()

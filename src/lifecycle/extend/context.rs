@@ -1,0 +1,295 @@
+//! The build context: where `COPY` and `ADD` find files. Nobody trusts it; it is read without following links out of it.
+
+use super::disk::open_file;
+use super::patterns::Patterns;
+use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
+use lifecycle_core::file::{self, DOCUMENT_LIMIT};
+use lifecycle_core::glob::Pattern;
+use lifecycle_image::layer::beneath::Beneath;
+use rustix::fs::{AtFlags, FileType, OFlags, Stat};
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Component, Path, PathBuf};
+
+/// A build context.
+pub(super) struct Context {
+    root: PathBuf,
+    beneath: Beneath,
+    ignored: Patterns,
+}
+
+/// A file, or a directory with everything in it, that an instruction names.
+#[derive(Debug)]
+pub(super) struct Tree {
+    /// The last part of the name that it was found under; empty for the context itself.
+    pub(super) name: OsString,
+    /// Itself first, then what is in it, a directory before its content.
+    pub(super) items: Vec<Item>,
+}
+
+/// One file of a [`Tree`].
+#[derive(Debug)]
+pub(super) struct Item {
+    /// Below the tree; empty for the tree itself.
+    pub(super) path: PathBuf,
+    /// Below the context.
+    source: PathBuf,
+    pub(super) kind: FileType,
+    pub(super) mode: u32,
+    pub(super) size: u64,
+    pub(super) modified: (i64, i64),
+}
+
+impl Context {
+    /// The context in directory `root`, of a Dockerfile that may have a list of ignored files of its own.
+    ///
+    /// # Errors
+    /// It cannot be opened, or a list of ignored files is malformed.
+    pub(super) fn open(root: &Path, dockerfile: &Path) -> Result<Self> {
+        let context = || format!("open context {}", root.display());
+        let root = fs::canonicalize(root).context(context)?;
+        let beneath = Beneath::open(&root).context(context)?;
+        let mut own = dockerfile.as_os_str().to_owned();
+        own.push(".dockerignore");
+        let ignored = match file::read_if_exists(Path::new(&own), DOCUMENT_LIMIT)? {
+            Some(text) => Some(text),
+            None => file::read_if_exists(&root.join(".dockerignore"), DOCUMENT_LIMIT)?,
+        };
+        Ok(Self {
+            ignored: Patterns::parse(&ignored.unwrap_or_default())
+                .context(|| "read .dockerignore")?,
+            root,
+            beneath,
+        })
+    }
+
+    /// What `source` names, a path or a pattern. As in Docker, `..` stops at the context.
+    ///
+    /// # Errors
+    /// Kind `NotFound` if there is nothing of that name, or all of it is ignored.
+    pub(super) fn find(&self, source: &str, excluded: &Patterns) -> Result<Vec<Tree>> {
+        let not_found = || Error::new(ErrorKind::NotFound, format!("\"{source}\": not found"));
+        let mut found = vec![PathBuf::new()];
+        for part in Path::new(source).components() {
+            match part {
+                Component::Normal(name) => found = self.step(&found, name)?,
+                Component::ParentDir => {
+                    for path in &mut found {
+                        path.pop();
+                    }
+                }
+                _ => {}
+            }
+        }
+        let mut trees = Vec::new();
+        for path in found {
+            if self.is_left_out(&path, excluded) {
+                continue;
+            }
+            let name = path.file_name().unwrap_or_default().to_owned();
+            let real = self.resolve(&path)?;
+            let mut items = Vec::new();
+            self.collect(&real, Path::new(""), excluded, &mut items)?;
+            trees.push(Tree { name, items });
+        }
+        match trees.is_empty() {
+            true => Err(not_found()),
+            false => Ok(trees),
+        }
+    }
+
+    /// What `name`, which may be a pattern, is in each of the directories.
+    fn step(&self, directories: &[PathBuf], name: &OsStr) -> Result<Vec<PathBuf>> {
+        let text = name.to_string_lossy();
+        if !text.contains(['*', '?', '[', '\\']) {
+            let paths = directories.iter().map(|directory| directory.join(name));
+            return Ok(paths
+                .filter(|path| fs::symlink_metadata(self.root.join(path)).is_ok())
+                .collect());
+        }
+        let pattern = Pattern::parse(&text)?;
+        let mut found = Vec::new();
+        for directory in directories {
+            let real = self.resolve(directory)?;
+            let Ok(entries) = fs::read_dir(self.root.join(real)) else {
+                continue;
+            };
+            for entry in entries {
+                let name = entry?.file_name();
+                if pattern.matches(name.as_bytes()) {
+                    found.push(directory.join(name));
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+
+    /// The path without links. One that leads out of the context is refused.
+    fn resolve(&self, path: &Path) -> Result<PathBuf> {
+        let context = || format!("\"{}\"", path.display());
+        let real = fs::canonicalize(self.root.join(path)).context(context)?;
+        let inside = real.strip_prefix(&self.root).map(Path::to_owned);
+        inside
+            .map_err(|_| Error::other("a link leads out of the build context"))
+            .context(context)
+    }
+
+    fn is_left_out(&self, path: &Path, excluded: &Patterns) -> bool {
+        let text = path.to_string_lossy();
+        !text.is_empty() && (self.ignored.leave_out(&text) || excluded.leave_out(&text))
+    }
+
+    fn collect(
+        &self,
+        source: &Path,
+        path: &Path,
+        excluded: &Patterns,
+        items: &mut Vec<Item>,
+    ) -> Result<()> {
+        let context = || format!("\"{}\"", source.display());
+        let stat = self.stat(source).context(context)?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        let regular = matches!(
+            kind,
+            FileType::RegularFile | FileType::Directory | FileType::Symlink
+        );
+        if !regular {
+            return Err(Error::other("neither file, directory nor link").in_context(context()));
+        }
+        // Files below an ignored directory may be excepted.
+        if !self.is_left_out(source, excluded) {
+            items.push(Item {
+                path: path.to_owned(),
+                source: source.to_owned(),
+                kind,
+                mode: stat.st_mode & 0o7777,
+                size: u64::try_from(stat.st_size).unwrap_or_default(),
+                modified: (
+                    stat.st_mtime,
+                    i64::try_from(stat.st_mtime_nsec).unwrap_or_default(),
+                ),
+            });
+        }
+        if kind == FileType::Directory {
+            let directory = self.beneath.list(source.as_os_str().as_bytes());
+            let mut names = Vec::new();
+            for entry in
+                rustix::fs::Dir::new(directory.context(context)?).map_err(io::Error::from)?
+            {
+                let name = entry.map_err(io::Error::from)?.file_name().to_owned();
+                if !matches!(name.to_bytes(), b"." | b"..") {
+                    names.push(OsString::from_vec(name.into_bytes()));
+                }
+            }
+            names.sort();
+            for name in names {
+                self.collect(&source.join(&name), &path.join(&name), excluded, items)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn stat(&self, source: &Path) -> io::Result<Stat> {
+        let handle = match source.as_os_str().as_bytes() {
+            b"" => self.beneath.list(b"")?,
+            path => self.beneath.open_at(path, OFlags::PATH)?,
+        };
+        Ok(rustix::fs::statat(handle, "", AtFlags::EMPTY_PATH)?)
+    }
+
+    /// Opens a regular file.
+    pub(super) fn read(&self, item: &Item) -> Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        let file = self
+            .beneath
+            .open_at(item.source.as_os_str().as_bytes(), flags)
+            .map_err(Error::from)
+            .and_then(open_file);
+        file.context(|| format!("open \"{}\"", item.source.display()))
+    }
+
+    /// Where a symbolic link points.
+    pub(super) fn link(&self, item: &Item) -> Result<OsString> {
+        let context = || format!("read \"{}\"", item.source.display());
+        let path = item.source.as_os_str().as_bytes();
+        let handle = self.beneath.open_at(path, OFlags::PATH).context(context)?;
+        let target = rustix::fs::readlinkat(handle, "", Vec::new()).map_err(io::Error::from);
+        Ok(OsString::from_vec(target.context(context)?.into_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    fn check(source: &str, expected: &str) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join("context").join(name);
+        fs::create_dir_all(path("sub/deep")).unwrap();
+        for file in ["a.txt", "b.txt", "c", "sub/x", "sub/deep/y", "sub/secret"] {
+            fs::write(path(file), file).unwrap();
+        }
+        fs::write(dir.path().join("outside"), "o").unwrap();
+        fs::write(path(".dockerignore"), "c\nsub/secret\n.docker*").unwrap();
+        symlink("sub", path("linked")).unwrap();
+        symlink("../outside", path("out")).unwrap();
+        symlink("/etc", path("sub/etc")).unwrap();
+        let context = Context::open(&path(""), Path::new("/none")).unwrap();
+        let found = match context.find(source, &Patterns::default()) {
+            Ok(trees) => trees
+                .iter()
+                .map(|tree| {
+                    let paths = tree
+                        .items
+                        .iter()
+                        .map(|item| item.path.display().to_string());
+                    format!(
+                        "{}[{}]",
+                        tree.name.display(),
+                        paths.collect::<Vec<_>>().join(" ")
+                    )
+                })
+                .collect(),
+            Err(error) => error.to_string(),
+        };
+        assert_eq!(found, expected, "{source}");
+    }
+
+    #[test]
+    fn sources_are_found_within_the_context() {
+        check("a.txt", "a.txt[]");
+        check("*.txt", "a.txt[]b.txt[]");
+        check("/a.txt", "a.txt[]");
+        check("../../a.txt", "a.txt[]");
+        check("sub", "sub[ deep deep/y etc x]");
+        check("sub/", "sub[ deep deep/y etc x]");
+        check("linked", "linked[ deep deep/y etc x]");
+        check("sub/*e*p", "deep[ y]");
+        check("s?b/x", "x[]");
+        check(
+            ".",
+            "[ a.txt b.txt linked out sub sub/deep sub/deep/y sub/etc sub/x]",
+        );
+    }
+
+    #[test]
+    fn what_is_not_there_or_leads_out_is_an_error() {
+        check("none", "\"none\": not found");
+        check("c", "\"c\": not found");
+        check("n*", "\"n*\": not found");
+        check("out", "\"out\": a link leads out of the build context");
+        check(
+            "sub/etc/passwd",
+            "\"sub/etc/passwd\": a link leads out of the build context",
+        );
+        check(
+            "sub/*",
+            "\"sub/etc\": a link leads out of the build context",
+        );
+        check("[", "syntax error in pattern");
+    }
+}

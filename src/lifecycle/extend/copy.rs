@@ -1,0 +1,343 @@
+//! `COPY` and `ADD`: what is copied is settled first, so that it can be part of a cache's key, and written then.
+
+use super::context::{Context, Item, Tree};
+use super::disk::{Archive, Attributes, Disk, Owner, relative};
+use super::patterns::Patterns;
+use super::users;
+use crate::dockerfile::{Copy, Flag, Source};
+use flate2::read::MultiGzDecoder;
+use lifecycle_core::error::{Error, Result, ResultExt};
+use lifecycle_image::oci::DiffId;
+use rustix::fs::FileType;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::path::{Path, PathBuf};
+
+/// Everything that one instruction copies, its variables expanded.
+pub(super) struct Copying {
+    trees: Vec<Tree>,
+    /// Names and contents of files in the Dockerfile itself.
+    documents: Vec<(String, String)>,
+    destination: String,
+    owner: Owner,
+    mode: Option<u32>,
+    /// Whether local archives are unpacked.
+    unpacks: bool,
+}
+
+/// Whether it is `ADD`, which unpacks archives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Add,
+    Copy,
+}
+
+impl Copying {
+    /// Looks for what the instruction names. `expand` fills variables in, a relative destination is below
+    /// `working_dir`.
+    pub(super) fn settle(
+        copy: &Copy,
+        kind: Kind,
+        context: &Context,
+        disk: &Disk,
+        working_dir: &Path,
+        expand: &dyn Fn(&str) -> Result<String>,
+        expand_document: &dyn Fn(&str) -> Result<String>,
+    ) -> Result<Self> {
+        let flags = Flags::read(&copy.flags, kind, expand)?;
+        let excluded = Patterns::new(flags.exclude.iter().map(String::as_str))?;
+        let mut trees = Vec::new();
+        let mut documents = Vec::new();
+        for source in &copy.sources {
+            match source {
+                Source::Document(document) => {
+                    let content = match document.expands {
+                        true => expand_document(&document.content)?,
+                        false => document.content.clone(),
+                    };
+                    documents.push((document.delimiter.clone(), content));
+                }
+                Source::Path(path) => {
+                    let path = expand(path)?;
+                    if kind == Kind::Add && is_remote(&path) {
+                        return Err(Error::other(format!(
+                            "ADD from a URL is not supported ({path}): use RUN with a download program"
+                        )));
+                    }
+                    trees.extend(context.find(&path, &excluded)?);
+                }
+            }
+        }
+        let destination = expand(&copy.destination)?;
+        if trees.len() + documents.len() > 1 && !destination.ends_with('/') {
+            return Err(Error::other(
+                "with more than one source the destination must be a directory and end with a /",
+            ));
+        }
+        Ok(Self {
+            trees,
+            documents,
+            destination: match destination.starts_with('/') {
+                true => destination,
+                false => format!("{}/{destination}", working_dir.display()),
+            },
+            owner: match &flags.chown {
+                Some(words) => users::owner(words, disk)?,
+                None => (0, 0),
+            },
+            mode: flags.chmod,
+            unpacks: kind == Kind::Add,
+        })
+    }
+
+    /// What is copied, for the key of a cache: names, kinds, modes and contents.
+    pub(super) fn describe(&self, context: &Context) -> Result<Vec<String>> {
+        let mut parts = vec![format!("{:?} {:?}", self.owner, self.mode)];
+        for (name, content) in &self.documents {
+            parts.push(format!("{name:?} {}", DiffId::of(content.as_bytes())));
+        }
+        for tree in &self.trees {
+            for item in &tree.items {
+                let content = match item.kind {
+                    FileType::RegularFile => {
+                        let file = context.read(item)?;
+                        DiffId::of_stream(file)?.to_string()
+                    }
+                    FileType::Symlink => format!("{:?}", context.link(item)?),
+                    _ => String::new(),
+                };
+                let (name, path, mode) = (&tree.name, &item.path, item.mode);
+                parts.push(format!("{name:?} {path:?} {mode:o} {content}"));
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Writes it; returns what was written, below the root.
+    pub(super) fn write(&self, context: &Context, disk: &Disk) -> Result<BTreeSet<Vec<u8>>> {
+        let mut touched = BTreeSet::new();
+        for (name, content) in &self.documents {
+            let place = self.place_of_file(OsStr::new(name), disk, &mut touched)?;
+            let attributes = Attributes {
+                owner: self.owner,
+                mode: self.mode.unwrap_or(0o644),
+                modified: None,
+            };
+            disk.write_file(&place, &mut content.as_bytes(), attributes, None)?;
+            touched.insert(relative(&place));
+        }
+        for tree in &self.trees {
+            let is_directory = tree
+                .items
+                .first()
+                .is_some_and(|item| item.kind == FileType::Directory);
+            let empty = tree.items.is_empty();
+            match is_directory || empty {
+                true => self.write_directory(tree, context, disk, &mut touched)?,
+                false => self.write_file(tree, context, disk, &mut touched)?,
+            }
+        }
+        Ok(touched)
+    }
+
+    /// A directory's content goes into the destination.
+    fn write_directory(
+        &self,
+        tree: &Tree,
+        context: &Context,
+        disk: &Disk,
+        touched: &mut BTreeSet<Vec<u8>>,
+    ) -> Result<()> {
+        let destination = Path::new(&self.destination);
+        let existed = disk.full(destination).exists();
+        let root = disk.make_directory(destination, self.owner, touched)?;
+        touched.insert(relative(&root));
+        let mut directories = Vec::new();
+        for item in &tree.items {
+            let place = root.join(&item.path);
+            if item.kind == FileType::Directory {
+                let existed = match item.path.as_os_str().is_empty() {
+                    true => existed,
+                    false => disk.full(&place).is_dir(),
+                };
+                let real = disk.make_directory(&place, self.owner, touched)?;
+                touched.insert(relative(&real));
+                // Directories that were there keep what they are.
+                if !existed {
+                    directories.push((real, self.attributes(item)));
+                }
+                continue;
+            }
+            let parent = place.parent().unwrap_or(&root);
+            let parent = disk.make_directory(parent, self.owner, touched)?;
+            let place = parent.join(place.file_name().unwrap_or_default());
+            self.write_item(item, context, disk, &place)?;
+            touched.insert(relative(&place));
+        }
+        for (path, attributes) in directories.iter().rev() {
+            disk.describe(path, *attributes, None)
+                .context(|| format!("write {}", path.display()))?;
+        }
+        Ok(())
+    }
+
+    fn write_file(
+        &self,
+        tree: &Tree,
+        context: &Context,
+        disk: &Disk,
+        touched: &mut BTreeSet<Vec<u8>>,
+    ) -> Result<()> {
+        for item in &tree.items {
+            if self.unpacks
+                && let Some(archive) = archive(context.read(item)?, &tree.name)?
+            {
+                let into = Path::new(&self.destination);
+                let into = disk.make_directory(into, self.owner, touched)?;
+                let name = tree.name.display().to_string();
+                disk.unpack(archive, &into, Archive::Files, touched)
+                    .context(|| format!("unpack {name}"))?;
+                continue;
+            }
+            let place = self.place_of_file(&tree.name, disk, touched)?;
+            self.write_item(item, context, disk, &place)?;
+            touched.insert(relative(&place));
+        }
+        Ok(())
+    }
+
+    fn write_item(&self, item: &Item, context: &Context, disk: &Disk, place: &Path) -> Result<()> {
+        let attributes = self.attributes(item);
+        if item.kind == FileType::Symlink {
+            return disk.link(place, &context.link(item)?, attributes);
+        }
+        let file = context.read(item)?;
+        let size = file.metadata()?.len();
+        if size != item.size {
+            return Err(Error::other(format!(
+                "{} changed meanwhile",
+                place.display()
+            )));
+        }
+        disk.write_file(place, &mut file.take(size), attributes, None)
+    }
+
+    fn attributes(&self, item: &Item) -> Attributes {
+        Attributes {
+            owner: self.owner,
+            mode: self.mode.unwrap_or(item.mode),
+            modified: Some(item.modified),
+        }
+    }
+
+    /// Where a single file goes: into a directory, or under the destination's own name.
+    fn place_of_file(
+        &self,
+        name: &OsStr,
+        disk: &Disk,
+        touched: &mut BTreeSet<Vec<u8>>,
+    ) -> Result<PathBuf> {
+        let destination = Path::new(&self.destination);
+        let into = self.destination.ends_with('/')
+            || self.destination.ends_with("/.")
+            || disk.full(destination).is_dir();
+        let (directory, name) = match (into, destination.parent(), destination.file_name()) {
+            (false, Some(parent), Some(own)) => (parent, own),
+            _ => (destination, name),
+        };
+        let directory = disk.make_directory(directory, self.owner, touched)?;
+        let place = directory.join(name);
+        match disk.full(&place).is_dir() {
+            true => Err(Error::other(format!(
+                "cannot put a file in the place of the directory {}",
+                place.display()
+            ))),
+            false => Ok(place),
+        }
+    }
+}
+
+/// The flags that mean something.
+#[derive(Default)]
+struct Flags {
+    chown: Option<String>,
+    chmod: Option<u32>,
+    exclude: Vec<String>,
+}
+
+impl Flags {
+    fn read(flags: &[Flag], kind: Kind, expand: &dyn Fn(&str) -> Result<String>) -> Result<Self> {
+        let mut read = Self::default();
+        for flag in flags {
+            let value = || match &flag.value {
+                Some(value) => expand(value),
+                None => Err(Error::other(format!("--{} has no value", flag.name))),
+            };
+            match flag.name.as_str() {
+                "chown" => read.chown = Some(value()?),
+                "chmod" => {
+                    let text = value()?;
+                    let mode = u32::from_str_radix(&text, 8).ok();
+                    let mode = mode.filter(|mode| *mode <= 0o7777);
+                    read.chmod = Some(mode.ok_or_else(|| {
+                        Error::other(format!(
+                            "--chmod={text} is not supported: use an octal number"
+                        ))
+                    })?);
+                }
+                "exclude" => read.exclude.push(value()?),
+                // A layer of its own is what every COPY makes here.
+                "link" => {}
+                "from" if kind == Kind::Copy => {
+                    return Err(Error::other(
+                        "--from is not supported: there is only one stage and no other image",
+                    ));
+                }
+                name => return Err(Error::other(format!("--{name} is not supported"))),
+            }
+        }
+        Ok(read)
+    }
+}
+
+fn is_remote(source: &str) -> bool {
+    let schemes = ["http://", "https://", "ftp://", "git://", "ssh://", "git@"];
+    schemes.iter().any(|scheme| source.starts_with(scheme))
+}
+
+/// The tar in a local archive; nothing if the file is none.
+fn archive(mut file: File, name: &OsStr) -> Result<Option<Box<dyn Read>>> {
+    let mut magic = Vec::new();
+    (&mut file).take(6).read_to_end(&mut magic)?;
+    file.rewind()?;
+    let foreign: [(&[u8], &str); 3] = [
+        (b"BZh", "bzip2"),
+        (b"\xfd7zXZ\0", "xz"),
+        (b"\x28\xb5\x2f\xfd", "zstd"),
+    ];
+    if let Some((_, method)) = foreign.iter().find(|(start, _)| magic.starts_with(start)) {
+        let name = name.to_string_lossy();
+        return match name.contains(".t") {
+            true => Err(Error::other(format!(
+                "cannot unpack {name}: {method} is not supported"
+            ))),
+            false => Ok(None),
+        };
+    }
+    let reopen = file.try_clone()?;
+    let open = |file: File| -> Box<dyn Read> {
+        match magic.starts_with(&[0x1f, 0x8b]) {
+            true => Box::new(MultiGzDecoder::new(io::BufReader::new(file))),
+            false => Box::new(io::BufReader::new(file)),
+        }
+    };
+    let is_tar = super::tar::is_tar(open(file));
+    let mut file = reopen;
+    file.rewind()?;
+    Ok(is_tar.then(|| open(file)))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,383 @@
+//! One stage of a Dockerfile: its instructions in order.
+
+use super::cache::Key;
+use super::configure;
+use super::context::Context;
+use super::copy::{Copying, Kind};
+use super::disk::{Archive, relative};
+use super::process::{self, Process};
+use super::snapshot::Notes;
+use super::users;
+use super::{Job, Machine, State};
+use crate::dockerfile::{self, Copy, Dockerfile, Flag, Instruction, Run, Step, Words, expand};
+use lifecycle_core::error::{Error, Result, ResultExt};
+use lifecycle_core::value::Value;
+use lifecycle_image::image::Image;
+use lifecycle_image::layer::{Layer, open_stored};
+use lifecycle_image::oci::{Config, History};
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Component, Path, PathBuf};
+
+/// Where programs are when an image does not say (Docker's default).
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What instructions have made so far.
+pub(super) struct Stage<'s, 'm> {
+    machine: &'s mut Machine<'m>,
+    job: &'s Job<'s>,
+    context: Context,
+    escape: char,
+    image: Image,
+    config: Config,
+    key: Key,
+    /// Arguments from before the stage, which `ARG` without a default takes up.
+    global_args: Vec<(String, String)>,
+    /// Arguments in force.
+    args: Vec<(String, String)>,
+    /// Whether this stage has set a command: `ENTRYPOINT` then leaves it alone.
+    has_command: bool,
+}
+
+impl<'s, 'm> Stage<'s, 'm> {
+    pub(super) fn new(
+        machine: &'s mut Machine<'m>,
+        job: &'s Job<'s>,
+        file: &Dockerfile,
+        base: State,
+    ) -> Result<Self> {
+        let mut stage = Self {
+            context: Context::open(job.context, job.dockerfile)?,
+            machine,
+            job,
+            escape: file.escape,
+            // What counts before the stage is only its arguments.
+            config: Config::default(),
+            image: base.image,
+            key: base.key,
+            global_args: Vec::new(),
+            args: Vec::new(),
+            has_command: false,
+        };
+        for step in &file.global_args {
+            if let Instruction::Arg(args) = &step.instruction {
+                stage.declare(args).context(|| place(step))?;
+            }
+        }
+        stage.global_args = std::mem::take(&mut stage.args);
+        stage.config = stage.image.config.clone();
+        Ok(stage)
+    }
+
+    /// Executes the triggers of the base image, then the stage's own instructions.
+    pub(super) fn run(mut self, stage: &dockerfile::Stage) -> Result<State> {
+        let (config, triggers) = configure::take_triggers(&self.config);
+        self.config = config;
+        if !triggers.is_empty() {
+            let text = format!("FROM base\n{}\n", triggers.join("\n"));
+            let triggers = dockerfile::parse(&text).context(|| "the base image's ONBUILD")?;
+            for stage in &triggers.stages {
+                self.steps(&stage.steps)?;
+            }
+        }
+        self.steps(&stage.steps)?;
+        Ok(State {
+            image: self.image.with_config(self.config),
+            key: self.key,
+        })
+    }
+
+    fn steps(&mut self, steps: &[Step]) -> Result<()> {
+        for step in steps {
+            self.machine.progress.info(&step.text);
+            let layer = self.step(step).context(|| "error building stage")?;
+            let history = History {
+                created_by: step.text.clone(),
+                ..History::default()
+            };
+            let layer = Layer {
+                history: Some(history),
+                ..layer
+            };
+            self.image = self.image.clone().append([layer]);
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, step: &Step) -> Result<Layer> {
+        let layer = match &step.instruction {
+            // A command that fails says itself what is wrong; the words around are the contract's.
+            Instruction::Run(run) => return self.run_command(run, step),
+            Instruction::Copy(copy) => self.copy(copy, Kind::Copy),
+            Instruction::Add(copy) => self.copy(copy, Kind::Add),
+            Instruction::Workdir(dir) => self.work_in(dir),
+            Instruction::Arg(args) => self.declare(args).and_then(|()| self.nothing()),
+            other => self.configure(other).and_then(|()| self.nothing()),
+        };
+        layer.context(|| place(step))
+    }
+
+    /// The layer of an instruction that changes no file.
+    fn nothing(&mut self) -> Result<Layer> {
+        self.layer_of(&BTreeSet::new())
+    }
+
+    fn layer_of(&mut self, paths: &BTreeSet<Vec<u8>>) -> Result<Layer> {
+        let (layer, notes) = self.machine.snapshotter.files(paths)?;
+        self.tell(&notes);
+        Ok(layer)
+    }
+
+    fn tell(&self, notes: &Notes) {
+        let name = |path: &Vec<u8>| String::from_utf8_lossy(path).into_owned();
+        for path in notes.set_ids.iter().map(name) {
+            let text = "runs with the rights of its owner or group (set-id)";
+            self.machine.progress.info(format_args!("/{path} {text}"));
+        }
+        for path in notes.left_out.iter().map(name) {
+            let text = "is not in the layer, where its name would remove another file";
+            self.machine.progress.warn(format_args!("/{path} {text}"));
+        }
+    }
+
+    /// The value of a variable: the image's environment comes before arguments.
+    fn variable(&self, name: &str) -> Option<String> {
+        let argument = || find(&self.args, name);
+        let value = self.config.env_var(name).or_else(argument);
+        value.map(str::to_owned)
+    }
+
+    fn expand(&self, text: &str) -> Result<String> {
+        expand::word(text, self.escape, &|name| self.variable(name))
+    }
+
+    fn configure(&mut self, instruction: &Instruction) -> Result<()> {
+        let lookup = |name: &str| self.variable(name);
+        let words = |text: &str| expand::words(text, self.escape, &lookup);
+        let word = |text: &str| expand::word(text, self.escape, &lookup);
+        let change = configure::Change {
+            word: &word,
+            words: &words,
+            has_command: self.has_command,
+        };
+        let config = change.apply(self.config.clone(), instruction)?;
+        self.config = config;
+        self.has_command |= matches!(instruction, Instruction::Cmd(_));
+        Ok(())
+    }
+
+    /// `ARG`: a value from outside, else the default, else one from before the stage.
+    fn declare(&mut self, args: &[(String, Option<String>)]) -> Result<()> {
+        for (name, default) in args {
+            let name = self.expand(name)?;
+            let given = self.job.args.iter().rev().find(|(given, _)| *given == name);
+            let value = match (given, default) {
+                (Some((_, value)), _) => Some(value.clone()),
+                (None, Some(default)) => Some(self.expand(default)?),
+                (None, None) => find(&self.global_args, &name).map(str::to_owned),
+            };
+            self.args.retain(|(other, _)| *other != name);
+            self.args.extend(value.map(|value| (name, value)));
+        }
+        Ok(())
+    }
+
+    fn work_in(&mut self, dir: &str) -> Result<Layer> {
+        let dir = joined(self.config.working_dir(), &self.expand(dir)?);
+        let text = dir.display().to_string();
+        let user = users::user(self.config.user(), &self.machine.disk);
+        let owner = user.map_or((0, 0), |user| (user.uid, user.gid));
+        let mut touched = BTreeSet::new();
+        let disk = &self.machine.disk;
+        disk.make_directory(&dir, owner, &mut touched)?;
+        self.config = self.config.clone().with_working_dir(&text);
+        self.key = self.key.then(["WORKDIR", &text, &format!("{owner:?}")]);
+        self.layer_of(&touched)
+    }
+
+    fn copy(&mut self, copy: &Copy, kind: Kind) -> Result<Layer> {
+        let expand = |text: &str| self.expand(text);
+        let lookup = |name: &str| self.variable(name);
+        let document = |text: &str| expand::document(text, self.escape, &lookup);
+        let (context, disk) = (&self.context, &self.machine.disk);
+        let dir = joined(self.config.working_dir(), "");
+        let copying = Copying::settle(copy, kind, context, disk, &dir, &expand, &document)?;
+        let key = self.key.then(copying.describe(context)?);
+        let mut touched = copying.write(context, disk)?;
+        // The root is in every image.
+        touched.remove(&relative(Path::new("/")));
+        self.key = key;
+        self.layer_of(&touched)
+    }
+
+    fn run_command(&mut self, run: &Run, step: &Step) -> Result<Layer> {
+        refuse_flags(&run.flags).context(|| place(step))?;
+        let user = users::user(self.config.user(), &self.machine.disk);
+        let user = user.context(|| place(step))?;
+        let (argv, script) = self.command_line(run);
+        let env = self.environment(user.home.as_deref());
+        let dir = joined(self.config.working_dir(), "");
+        let described = argv.iter().chain(&script).cloned();
+        let described = described.chain(env.iter().map(|(name, value)| format!("{name}={value}")));
+        let whose = [self.config.user().to_owned(), dir.display().to_string()];
+        self.key = self.key.then(described.chain(whose));
+        if let Some(layer) = self.cached().context(|| place(step))? {
+            return Ok(layer);
+        }
+        self.machine.snapshotter.begin()?;
+        self.machine
+            .disk
+            .make_directory(&dir, (0, 0), &mut BTreeSet::new())
+            .context(|| place(step))?;
+        let script = script.map(|text| self.write_script(&text)).transpose()?;
+        let argv = match &script {
+            Some(path) => vec![path.display().to_string()],
+            None => argv,
+        };
+        let proxies = &self.machine.proxies;
+        let more = proxies
+            .iter()
+            .filter(|(name, _)| find(&env, name).is_none());
+        let env: Vec<_> = env.iter().chain(more).cloned().collect();
+        let exit = process::run(&Process {
+            argv: &argv,
+            env: &env,
+            dir: &dir,
+            user: &user,
+        });
+        let exit = exit.context(|| "failed to execute command")?;
+        if !exit.is_success() {
+            let error = Error::other(exit).in_context("waiting for process to exit");
+            self.machine
+                .progress
+                .info(format_args!("{} failed", place(step)));
+            return Err(error.in_context("failed to execute command"));
+        }
+        drop(script);
+        let (layer, notes) = self.machine.snapshotter.changes()?;
+        self.tell(&notes);
+        if let Some(cache) = &self.machine.cache {
+            cache.put(&self.key, &layer)?;
+        }
+        Ok(layer)
+    }
+
+    /// The words that are executed; or a script that says itself what executes it.
+    fn command_line(&self, run: &Run) -> (Vec<String>, Option<String>) {
+        let text = match &run.command {
+            Words::Exec(words) => return (words.clone(), None),
+            Words::Shell(text) => text,
+        };
+        let text = match run.documents.as_slice() {
+            [document] if text.starts_with("<<") && !text.contains(char::is_whitespace) => {
+                if document.content.starts_with("#!") {
+                    return (Vec::new(), Some(document.content.clone()));
+                }
+                document.content.clone()
+            }
+            documents => documents.iter().fold(text.clone(), |text, document| {
+                format!("{text}\n{}{}\n", document.content, document.delimiter)
+            }),
+        };
+        let mut argv = self.shell();
+        argv.push(text);
+        (argv, None)
+    }
+
+    fn shell(&self) -> Vec<String> {
+        let words = self.config.runtime_value("Shell").and_then(Value::as_array);
+        let words = words.unwrap_or_default().iter().filter_map(Value::as_str);
+        let words: Vec<_> = words.map(str::to_owned).collect();
+        match words.is_empty() {
+            true => vec!["/bin/sh".to_owned(), "-c".to_owned()],
+            false => words,
+        }
+    }
+
+    /// A script as a file that the image's user can execute, outside of what snapshots see.
+    fn write_script(&self, text: &str) -> Result<tempfile::TempPath> {
+        let context = || "write a script";
+        let file = tempfile::NamedTempFile::new_in(self.machine.snapshotter.spool());
+        let file = file.context(context)?;
+        std::fs::write(file.path(), text).context(context)?;
+        let executable = std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(file.path(), executable).context(context)?;
+        // Nobody executes a file that is open for writing.
+        Ok(file.into_temp_path())
+    }
+
+    /// The variables of a command, without those that no key knows.
+    fn environment(&self, home: Option<&str>) -> Vec<(String, String)> {
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+        let mut env: Vec<_> = self.config.env().map(owned).collect();
+        let defaults = [("PATH", PATH), ("HOME", home.unwrap_or("/"))].map(owned);
+        for (name, value) in self.args.iter().chain(&defaults) {
+            if find(&env, name).is_none() {
+                env.push((name.clone(), value.clone()));
+            }
+        }
+        env
+    }
+
+    /// The layer that the same instruction made of the same state before, applied.
+    fn cached(&mut self) -> Result<Option<Layer>> {
+        if self.machine.missed {
+            return Ok(None);
+        }
+        let found = match &self.machine.cache {
+            Some(cache) => cache.get(&self.key)?,
+            None => None,
+        };
+        let Some(layer) = found else {
+            self.machine.missed = true;
+            return Ok(None);
+        };
+        self.machine.progress.info("Using the layer from the cache");
+        let ignored = &self.machine.snapshotter.ignored;
+        self.machine.disk.unpack(
+            open_stored(&layer)?,
+            Path::new("/"),
+            Archive::Layer(ignored),
+            &mut BTreeSet::new(),
+        )?;
+        Ok(Some(layer))
+    }
+}
+
+fn place(step: &Step) -> String {
+    format!("line {} ({})", step.line, step.text)
+}
+
+fn find<'v>(variables: &'v [(String, String)], wanted: &str) -> Option<&'v str> {
+    let found = variables.iter().find(|(name, _)| name == wanted);
+    found.map(|(_, value)| value.as_str())
+}
+
+/// A path, as seen from a working directory, without `.` and `..`.
+fn joined(working_dir: &str, path: &str) -> PathBuf {
+    let path = Path::new("/").join(working_dir).join(path);
+    path.components()
+        .fold(PathBuf::from("/"), |mut clean, part| {
+            match part {
+                Component::Normal(name) => clean.push(name),
+                Component::ParentDir => drop(clean.pop()),
+                _ => {}
+            }
+            clean
+        })
+}
+
+/// The flags of `RUN` that ask for more than running it.
+fn refuse_flags(flags: &[Flag]) -> Result<()> {
+    let refused = flags.iter().find(|flag| {
+        let value = flag.value.as_deref().unwrap_or_default();
+        !matches!(
+            (flag.name.as_str(), value),
+            ("network", "default") | ("security", "sandbox")
+        )
+    });
+    match refused {
+        Some(flag) => Err(Error::other(format!("--{} is not supported", flag.name))),
+        None => Ok(()),
+    }
+}
