@@ -3,7 +3,7 @@
 use super::stores::Stores;
 use super::{Command, documents};
 use crate::log::Log;
-use crate::phase::export::{self, Export, Exported, HistoryStyle, LauncherSboms};
+use crate::phase::export::{self, Export, Exported, Extension, HistoryStyle, LauncherSboms};
 use crate::phase::known::KnownLayers;
 use crate::phase::run_image;
 use crate::platform::{
@@ -93,7 +93,7 @@ pub fn export(
     cache: Option<&dyn Cache>,
     log: &Log,
 ) -> Result<(), Failure> {
-    guard_extended_image(inputs, log)?;
+    let extension = extension(inputs, build.analyzed, log)?;
     let project = documents::read_project_metadata(&inputs.project_metadata, log)?;
     let store = stores
         .images(inputs)
@@ -110,6 +110,7 @@ pub fn export(
                 store: store.as_ref(),
                 images: &images,
                 listed: &listed,
+                extension: extension.as_ref(),
             };
             run(inputs, build, &metadata, &project, &destination, cache, log)
         })
@@ -129,6 +130,7 @@ struct Destination<'a> {
     store: &'a dyn ImageStore,
     images: &'a Images,
     listed: &'a RunImageMirrors,
+    extension: Option<&'a Extension>,
 }
 
 fn run(
@@ -160,6 +162,8 @@ fn run(
         known: build.known,
         previous: images.previous.as_ref().map(|previous| &previous.image),
         run_image: &images.run,
+        extension: destination.extension,
+        extended_config: takes_extended_config(inputs, build.analyzed),
         run_image_names: destination.listed,
         names_run_image: api.has(Feature::RunImageInLabel),
         layers_dir: &inputs.layers_dir,
@@ -303,20 +307,37 @@ fn run_image_names(
     })
 }
 
-/// Extended run images are experimental at first, and not supported in layouts.
-fn guard_extended_image(inputs: &Inputs, log: &Log) -> CoreResult<()> {
+/// What extensions made of the run image. It is experimental at first, and not supported in layouts.
+fn extension(inputs: &Inputs, analyzed: &Analyzed, log: &Log) -> CoreResult<Option<Extension>> {
+    let api = inputs.platform_api;
     let extended = inputs.extended_dir.join("run").read_dir();
-    if extended.is_err() || extended.is_ok_and(|mut entries| entries.next().is_none()) {
-        return Ok(());
-    }
-    if !inputs.platform_api.has(Feature::GeneratedContexts) {
+    let any = extended.is_ok_and(|mut entries| entries.next().is_some());
+    if any && !api.has(Feature::GeneratedContexts) {
         let mode = ExperimentalMode::from_env(&inputs.process_env);
         mode.guard(Experimental::Dockerfiles, log)?;
     }
-    match inputs.platform_api.has(Feature::RunImageExtension) {
-        true => Err(Error::other("extended run images are not supported yet")),
-        false => Ok(()),
+    if !api.has(Feature::RunImageExtension) || inputs.use_layout {
+        return Ok(None);
     }
+    let extension =
+        Extension::read(&inputs.extended_dir).context(|| "failed to get extended image config")?;
+    match (&extension, takes_extended_config(inputs, analyzed)) {
+        (None, true) => Err(Error::other("missing extended run image")
+            .in_context("failed to get extended image config")),
+        (Some(_), true) => {
+            log.debug("Using config from extensions...");
+            Ok(extension)
+        }
+        _ => Ok(extension),
+    }
+}
+
+fn takes_extended_config(inputs: &Inputs, analyzed: &Analyzed) -> bool {
+    let extends = analyzed
+        .run_image
+        .as_ref()
+        .is_some_and(|image| image.extend);
+    extends && !inputs.use_layout && inputs.platform_api.has(Feature::RunImageExtension)
 }
 
 fn temp_dir(inputs: &Inputs) -> PathBuf {

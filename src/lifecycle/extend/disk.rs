@@ -271,10 +271,9 @@ impl Unpacker<'_> {
                 self.directories.push((path, attributes));
                 Ok(())
             }
-            Kind::File => {
-                let capability = member.capability.as_deref();
-                self.disk.write_file(&path, content, attributes, capability)
-            }
+            Kind::File => self
+                .disk
+                .write_file(&path, content, attributes, member.capability()),
             Kind::Symlink => {
                 let target = OsStr::from_bytes(&member.link);
                 self.disk.link(&path, target, attributes)

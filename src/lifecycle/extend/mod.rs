@@ -28,6 +28,7 @@ use lifecycle_core::file::{self, DOCUMENT_LIMIT};
 use lifecycle_image::image::Image;
 use snapshot::Snapshotter;
 use stage::Stage;
+use std::io::{Read, Write};
 use std::path::Path;
 
 /// A Dockerfile and what comes with it.
@@ -97,4 +98,12 @@ impl<'a> Machine<'a> {
             _ => Err(Error::other("more than one stage is not supported").in_context(name())),
         }
     }
+}
+
+/// Rewrites the tar of a layer that an extender made, so that the same files give the same layer: all times become one.
+///
+/// # Errors
+/// Kind `Corrupt`: not a tar. Or reading or writing fails.
+pub fn with_constant_times(layer: impl Read, out: &mut dyn Write) -> Result<()> {
+    tar::with_constant_times(layer, out)
 }

@@ -2,7 +2,8 @@
 
 use super::snapshot::pack::{CAPABILITY, XATTR};
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
-use std::io::{self, Read};
+use lifecycle_image::layer::header::{EntryKind, Header, TRAILER, padding};
+use std::io::{self, Read, Write};
 
 const BLOCK: usize = 512;
 /// The largest PAX header or long name that is read, in bytes.
@@ -31,7 +32,57 @@ pub(super) struct Member {
     pub(super) gid: u32,
     pub(super) modified: i64,
     pub(super) device: (u32, u32),
-    pub(super) capability: Option<Vec<u8>>,
+    size: u64,
+    /// Extended attributes, as PAX records have them.
+    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Member {
+    /// The file capabilities.
+    pub(super) fn capability(&self) -> Option<&[u8]> {
+        let mut xattrs = self.xattrs.iter();
+        let name = |key: &[u8]| key.strip_prefix(XATTR.as_bytes()) == Some(CAPABILITY.as_bytes());
+        xattrs
+            .find(|(key, _)| name(key))
+            .map(|(_, value)| value.as_slice())
+    }
+
+    fn header(&self) -> Header<'_> {
+        let kind = match self.kind {
+            Kind::File => EntryKind::File,
+            Kind::HardLink => EntryKind::HardLink,
+            Kind::Symlink => EntryKind::Symlink,
+            Kind::CharDevice => EntryKind::CharDevice,
+            Kind::BlockDevice => EntryKind::BlockDevice,
+            Kind::Directory => EntryKind::Directory,
+            Kind::Fifo => EntryKind::Fifo,
+        };
+        Header {
+            link: &self.link,
+            size: self.size,
+            device: self.device,
+            records: &self.xattrs,
+            ..Header::new(kind, &self.name, self.mode, self.uid, self.gid)
+        }
+    }
+}
+
+/// Copies a tar, with the one time that layers of this lifecycle have. Of what only PAX knows, extended attributes stay.
+///
+/// # Errors
+/// Kind `Corrupt`: not a tar. Or reading or writing fails.
+pub(super) fn with_constant_times(tar: impl Read, out: &mut dyn Write) -> Result<()> {
+    read(tar, |member, content| {
+        let mut header = Vec::with_capacity(BLOCK);
+        member.header().encode(&mut header)?;
+        out.write_all(&header)?;
+        if io::copy(content, out)? != member.size {
+            return Err(corrupt("it ends within a file"));
+        }
+        let padding = [0; BLOCK].get(..padding(member.size)).unwrap_or_default();
+        Ok(out.write_all(padding)?)
+    })?;
+    Ok(out.write_all(&[0; TRAILER])?)
 }
 
 /// Hands every member to `visit`, with its content.
@@ -58,7 +109,7 @@ pub(super) fn read(
         } else if kind.is_gnu_longlink() {
             extra.link = Some(text(&bounded(&mut content)?));
         } else if !kind.is_pax_global_extensions() {
-            let member = std::mem::take(&mut extra).member(&header)?;
+            let member = std::mem::take(&mut extra).member(&header, size)?;
             visit(member, &mut content)?;
         }
         let padding = size.wrapping_neg() % BLOCK as u64;
@@ -132,7 +183,7 @@ struct Extra {
     uid: Option<u32>,
     gid: Option<u32>,
     modified: Option<i64>,
-    capability: Option<Vec<u8>>,
+    xattrs: Vec<(Vec<u8>, Vec<u8>)>,
 }
 
 impl Extra {
@@ -155,8 +206,8 @@ impl Extra {
                     let seconds = value.split(|byte| *byte == b'.').next();
                     self.modified = Some(number(seconds.unwrap_or_default())?);
                 }
-                key if key.strip_prefix(XATTR) == Some(CAPABILITY) => {
-                    self.capability = Some(value.to_vec());
+                key if key.starts_with(XATTR) => {
+                    self.xattrs.push((key.as_bytes().to_vec(), value.to_vec()));
                 }
                 _ => {}
             }
@@ -164,7 +215,7 @@ impl Extra {
         Ok(())
     }
 
-    fn member(self, header: &tar::Header) -> Result<Member> {
+    fn member(self, header: &tar::Header, size: u64) -> Result<Member> {
         let kind = match header.entry_type() {
             // Old tars mark directories by a slash alone.
             tar::EntryType::Regular if header.path_bytes().ends_with(b"/") => Kind::Directory,
@@ -199,7 +250,8 @@ impl Extra {
                 device(header.device_major()).unwrap_or_default(),
                 device(header.device_minor()).unwrap_or_default(),
             ),
-            capability: self.capability,
+            size,
+            xattrs: self.xattrs,
         })
     }
 }

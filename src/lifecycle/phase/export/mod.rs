@@ -10,12 +10,14 @@
 mod assemble;
 mod cache;
 mod config;
+mod extension;
 mod plan;
 mod reusable;
 mod sbom;
 mod work;
 
 pub use cache::PendingCache;
+pub use extension::Extension;
 pub use sbom::LauncherSboms;
 
 use super::known::KnownLayers;
@@ -54,6 +56,10 @@ pub struct Export<'a> {
     pub previous: Option<&'a Image>,
     /// The run image.
     pub run_image: &'a Opened,
+    /// What extensions made of the run image.
+    pub extension: Option<&'a Extension>,
+    /// Whether the app image takes the extended image's configuration, not the run image's.
+    pub extended_config: bool,
     /// The run image's name and mirrors for the label.
     pub run_image_names: &'a RunImageMirrors,
     /// Whether `runImage` in the label has them (Platform API 0.12), not only `stack`.
@@ -142,6 +148,12 @@ pub fn export(
         spool_dir: export.spool_dir,
         workers,
     };
+    let extended = match export.extension {
+        Some(extension) => extension
+            .layers(export.spool_dir, workers, log)
+            .context(|| "exporting extension layers")?,
+        None => Vec::new(),
+    };
     let assembled = work::run(&jobs, shop, |results| {
         assemble::assemble(export, plan, &reusable, results, log)
     })?;
@@ -162,7 +174,7 @@ pub fn export(
         }),
         ..metadata
     };
-    let image = finish_image(export, &metadata, layers, log)?;
+    let image = finish_image(export, &metadata, [extended, layers].concat(), log)?;
     let build_bom = match export.reports_bom {
         true => build_bom(export)?,
         false => Vec::new(),
@@ -204,7 +216,11 @@ fn finish_image(
     log: &Log,
 ) -> Result<Image> {
     let base = export.run_image.image.clone();
-    let config = config::configure(export, base.config.clone(), metadata, log)?;
+    let config = match export.extension.filter(|_| export.extended_config) {
+        Some(extension) => base.config.clone().with_runtime_of(&extension.config),
+        None => base.config.clone(),
+    };
+    let config = config::configure(export, config, metadata, log)?;
     let created = |history: History| History {
         created: export.created.to_owned(),
         ..history

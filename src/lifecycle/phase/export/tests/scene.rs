@@ -127,6 +127,8 @@ impl Scene {
             known: &self.known,
             previous: previous.as_ref().map(|previous| &previous.image),
             run_image: &self.run,
+            extension: None,
+            extended_config: false,
             run_image_names: &names,
             names_run_image: true,
             layers_dir: &layers,
