@@ -21,7 +21,7 @@ pub(super) struct Layer {
 /// layers too, typeless ones.
 ///
 /// # Errors
-/// A `*.toml` cannot be read, is malformed, or its name is no layer name.
+/// A `*.toml` cannot be read, is malformed, or its name cannot be that of a layer of its types.
 pub(super) fn read(dir: &Dir) -> Result<Vec<Layer>> {
     let mut layers = Vec::new();
     for file_name in dir.names()? {
@@ -43,6 +43,13 @@ pub(super) fn read(dir: &Dir) -> Result<Vec<Layer>> {
             .and_then(|text| in_document(&path, LayerMetadata::parse(&text, &path)))
             .context(|| "failed to decode layer metadata file")?
             .types;
+        // Labels and caches name layers in JSON: without this, export would not find the layer again and leave it out.
+        if (types.launch || types.cache) && str::from_utf8(name).is_err() {
+            return Err(Error::other(format!(
+                "{} does not name a layer for launch or cache: the name is not UTF-8",
+                path.display()
+            )));
+        }
         layers.push(Layer {
             name: OsStr::from_bytes(name).to_owned(),
             types,
@@ -187,12 +194,17 @@ mod tests {
     }
 
     #[test]
-    fn names_need_not_be_text() {
-        use std::os::unix::ffi::OsStringExt;
-        let root = tempfile::tempdir().unwrap();
-        let name = OsString::from_vec(b"\xff.toml".to_vec());
-        fs::write(root.path().join(name), "[types]\nbuild = true").unwrap();
-        let layers = read(&Dir::open(root.path()).unwrap()).unwrap();
-        assert_eq!(layers[0].name.as_bytes(), b"\xff");
+    fn names_need_not_be_text_unless_a_label_or_cache_has_to_hold_them() {
+        let read = |types: &str| {
+            let root = tempfile::tempdir().unwrap();
+            let name = OsStr::from_bytes(b"\xff.toml");
+            fs::write(root.path().join(name), format!("[types]\n{types} = true")).unwrap();
+            read(&Dir::open(root.path()).unwrap())
+        };
+        assert_eq!(read("build").unwrap()[0].name.as_bytes(), b"\xff");
+        for types in ["launch", "cache"] {
+            let error = read(types).unwrap_err().to_string();
+            assert!(error.ends_with("the name is not UTF-8"), "{error}");
+        }
     }
 }

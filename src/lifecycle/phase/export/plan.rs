@@ -145,6 +145,9 @@ fn launcher(export: &Export<'_>) -> LayerRecipe {
     ])
 }
 
+/// The most bytes that a file name has on Linux.
+const NAME_LIMIT: usize = 255;
+
 /// A link to the launcher for every process (platform.md, "Launcher").
 fn process_types(processes: &[Process]) -> Result<Option<LayerRecipe>> {
     if processes.is_empty() {
@@ -163,6 +166,10 @@ fn process_types(processes: &[Process]) -> Result<Option<LayerRecipe>> {
             "." | ".." => format!("invalid process type '{type}'"),
             name if name.contains('\0') => {
                 "invalid process type: it contains a NUL byte".to_owned()
+            }
+            // No file system could unpack the image.
+            name if name.len() > NAME_LIMIT => {
+                format!("invalid process type '{name}': longer than {NAME_LIMIT} bytes")
             }
             name => {
                 entries.push(MadeEntry::Symlink {

@@ -255,6 +255,12 @@ fn failures_leave_the_old_image_and_the_old_cache() {
         types(".."),
         "creating layer '': invalid process type '..'",
     );
+    let long = |scene: &mut Scene| scene.metadata.processes = vec![process(&"n".repeat(256))];
+    let text = format!(
+        "creating layer '': invalid process type '{}': longer than 255 bytes",
+        "n".repeat(256)
+    );
+    check_failure(&[], long, &text);
     let default = |scene: &mut Scene| scene.default_process_type = Some("gone");
     check_failure(
         &[],
