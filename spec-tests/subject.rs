@@ -78,13 +78,21 @@ impl Outcome {
     /// # Errors
     /// It cannot be started, or it hangs (and is killed).
     pub fn of(command: &mut Command) -> io::Result<Self> {
+        Self::within(Duration::from_secs(60), command)
+    }
+
+    /// Runs a command to its end, for at most `limit`.
+    ///
+    /// # Errors
+    /// As for [`Self::of`].
+    pub fn within(limit: Duration, command: &mut Command) -> io::Result<Self> {
         // A file, not a pipe: what the command leaves behind may hold the other end open.
         let mut log = tempfile::tempfile()?;
         let mut process = command
             .stdout(log.try_clone()?)
             .stderr(log.try_clone()?)
             .spawn()?;
-        let deadline = Instant::now() + Duration::from_secs(60);
+        let deadline = Instant::now() + limit;
         let status = loop {
             if let Some(status) = process.try_wait()? {
                 break status;
