@@ -275,9 +275,13 @@ impl<'s, 'm> Stage<'s, 'm> {
                 }
                 document.content.clone()
             }
-            documents => documents.iter().fold(text.clone(), |text, document| {
-                format!("{text}\n{}{}\n", document.content, document.delimiter)
-            }),
+            [] => text.clone(),
+            // The shell takes them in order.
+            documents => documents
+                .iter()
+                .fold(format!("{text}\n"), |text, document| {
+                    format!("{text}{}{}\n", document.content, document.delimiter)
+                }),
         };
         let mut argv = self.shell();
         argv.push(text);
