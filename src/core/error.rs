@@ -97,12 +97,40 @@ impl From<std::io::Error> for Error {
 /// The operating system's words in the contract's form: lower case, without the error number.
 fn io_cause(error: &std::io::Error) -> String {
     let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or_default();
-    match error.raw_os_error() {
-        Some(_) => text.to_ascii_lowercase(),
-        None => text.to_owned(),
+    let Some(number) = error.raw_os_error() else {
+        return text;
+    };
+    match WORDS.iter().find(|(known, _)| *known == number) {
+        Some((_, words)) => (*words).to_owned(),
+        None => {
+            let text = text.split(" (os error").next().unwrap_or_default();
+            text.to_ascii_lowercase()
+        }
     }
 }
+
+/// The reference's words for errors (Linux, amd64 and arm64) for which static binaries have others, because the C library
+/// musl has.
+const WORDS: [(i32, &str); 18] = [
+    (5, "input/output error"),
+    (10, "no child processes"),
+    (12, "cannot allocate memory"),
+    (16, "device or resource busy"),
+    (18, "invalid cross-device link"),
+    (23, "too many open files in system"),
+    (24, "too many open files"),
+    (25, "inappropriate ioctl for device"),
+    (36, "file name too long"),
+    (40, "too many levels of symbolic links"),
+    (95, "operation not supported"),
+    (98, "address already in use"),
+    (99, "cannot assign requested address"),
+    (101, "network is unreachable"),
+    (110, "connection timed out"),
+    (113, "no route to host"),
+    (116, "stale NFS file handle"),
+    (122, "disk quota exceeded"),
+];
 
 /// Adds context to the error of a [`Result`].
 pub trait ResultExt<T> {
@@ -133,11 +161,14 @@ mod tests {
     }
 
     #[test]
-    fn io_errors_lose_their_number() {
-        let result: std::result::Result<(), _> = Err(std::io::Error::from_raw_os_error(2));
-        assert_eq!(
-            result.context(|| "open x").unwrap_err().to_string(),
-            "open x: no such file or directory"
-        );
+    fn io_errors_have_the_references_words() {
+        let check = |number, expected: &str| {
+            let result: std::result::Result<(), _> = Err(std::io::Error::from_raw_os_error(number));
+            let error = result.context(|| "open x").unwrap_err();
+            assert_eq!(error.to_string(), format!("open x: {expected}"));
+        };
+        check(2, "no such file or directory");
+        check(24, "too many open files");
+        check(40, "too many levels of symbolic links");
     }
 }
