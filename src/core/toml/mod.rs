@@ -11,6 +11,10 @@ pub use parse::parse;
 /// materials, a few hundred.
 pub const MAX_LENGTH: usize = 8 * 1024 * 1024;
 
+/// The most words, punctuation marks, spaces and line ends that a document may have: 8 MB of brackets would take 400 MB of
+/// memory. A document of a thousand processes has 30,000.
+pub const MAX_TOKENS: usize = 1 << 20;
+
 /// How deep tables, dotted keys and arrays may nest.
 pub const MAX_DEPTH: usize = 100;
 

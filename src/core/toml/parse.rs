@@ -1,14 +1,15 @@
 //! From text to tables: drives the tokenizer and gives errors their place in the text.
 
-use super::MAX_LENGTH;
 use super::build::Builder;
+use super::{MAX_LENGTH, MAX_TOKENS};
 use crate::error::{Error, ErrorKind, Result};
 use crate::value::{Datetime, Table, Value};
 use toml_parser::decoder::{Encoding, ScalarKind};
 use toml_parser::parser::{EventReceiver, parse_document};
 use toml_parser::{ErrorSink, ParseError, Raw, Source, Span};
 
-/// Parses a TOML 1.1 document; tables come out sorted by key. [`MAX_LENGTH`] and [`MAX_DEPTH`] bound it.
+/// Parses a TOML 1.1 document; tables come out sorted by key. [`MAX_LENGTH`], [`MAX_TOKENS`] and
+/// [`MAX_DEPTH`] bound it.
 ///
 /// # Errors
 /// The text is not TOML, is too long or nests too deeply; the message starts with `toml: ` and has line and column.
@@ -20,7 +21,12 @@ pub fn parse(text: &str) -> Result<Table> {
         )));
     }
     let source = Source::new(text);
-    let tokens = source.lex().into_vec();
+    let tokens: Vec<_> = source.lex().take(MAX_TOKENS + 1).collect();
+    if tokens.len() > MAX_TOKENS {
+        return Err(error(&format!(
+            "document has more than {MAX_TOKENS} tokens"
+        )));
+    }
     let mut receiver = Receiver {
         source,
         builder: Builder::default(),

@@ -1,4 +1,4 @@
-use super::{MAX_DEPTH, MAX_LENGTH, parse, to_string};
+use super::{MAX_DEPTH, MAX_LENGTH, MAX_TOKENS, parse, to_string};
 use crate::error::ErrorKind;
 use crate::value::{Datetime, Table, Value};
 use proptest::prelude::*;
@@ -129,6 +129,10 @@ fn nesting_is_bounded() {
     check(
         &" ".repeat(MAX_LENGTH + 1),
         Err("document is longer than 8388608 bytes"),
+    );
+    check(
+        &"\n".repeat(MAX_TOKENS + 1),
+        Err("document has more than 1048576 tokens"),
     );
 }
 
