@@ -123,6 +123,7 @@ fn read_all_toml(text: &str) {
     settles(text, layer, |layer| {
         LayerMetadata::metadata_to_toml(layer.metadata.as_ref())
     });
+    read_exec_d(text.into());
     let _ = ProjectMetadata::parse(text).map(|metadata| metadata.to_json());
     let _ = (
         Build::parse(text),
@@ -153,5 +154,87 @@ proptest! {
     fn any_table_is_read_or_refused(table in table(value())) {
         read_all_toml(&toml::to_string(&table));
         read_all_json(&json::to_string(&Value::Table(table)));
+    }
+
+    #[test]
+    fn damaged_documents_are_read_or_refused(
+        document in prop::sample::select(&DOCUMENTS),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), 0..8_usize, prop::sample::select(&PIECES)), 1..6),
+    ) {
+        let mut text: Vec<char> = document.chars().collect();
+        for (place, removed, inserted) in edits {
+            let start = place.index(text.len() + 1);
+            let end = (start + removed).min(text.len());
+            text.splice(start..end, inserted.chars());
+        }
+        read_all_toml(&text.into_iter().collect::<String>());
+    }
+
+    #[test]
+    fn any_output_of_exec_d_is_read_or_refused(output in prop::collection::vec(any::<u8>(), 0..64)) {
+        read_exec_d(output);
+    }
+}
+
+/// Documents as they are, to be damaged.
+const DOCUMENTS: [&str; 3] = [
+    r#"buildpack-default-process-type = "web"
+
+[[buildpacks]]
+  id = "a/b"
+  version = "1"
+  api = "0.12"
+
+[[processes]]
+  type = "web"
+  command = ["start", "x y"]
+  args = ["$PORT"]
+  direct = true
+  buildpack-id = "a/b"
+  working-dir = "/w"
+  exec-env = ["*"]
+
+[[slices]]
+  paths = ["a/*"]
+
+[[labels]]
+  key = "k"
+  value = "v"
+"#,
+    "PORT = \"8080\"\n\"odd key\" = \'\'\'two\nlines\'\'\'\nLAST = \"\\u00e9\\n\"\n",
+    "[types]\nlaunch = true\n[metadata]\nlist = [1, 2.5, 1979-05-27T07:32:00Z, {a.b = -0x7}]\n",
+];
+
+/// What means something in TOML, or nothing at all.
+const PIECES: [&str; 24] = [
+    "",
+    "[",
+    "]",
+    "[[",
+    "]]",
+    "{",
+    "}",
+    "=",
+    ".",
+    ",",
+    "\"",
+    "'",
+    "\"\"\"",
+    "\\u0000",
+    "\\",
+    "#",
+    "\n",
+    "\0",
+    "é",
+    "1e999",
+    "inf",
+    "true",
+    "type = \"web\"\n",
+    "[[processes]]\n",
+];
+
+fn read_exec_d(output: Vec<u8>) {
+    for (name, value) in exec_d::parse(output).unwrap_or_default() {
+        assert!(!name.contains('\0') && !value.contains('\0'));
     }
 }
