@@ -48,30 +48,37 @@ fn apply_files(env: &mut Env, layer: &Layer, process_type: Option<&str>) -> Resu
         apply_directory(env, &directory)?;
     }
     if let Some(directory) = layer.entry("env.launch") {
-        apply_directory(env, &directory)?;
-        if let Some(process_type) = process_type {
-            apply_directory(env, &directory.join(process_type))?;
+        let entries = apply_directory(env, &directory)?;
+        if let Some(own) = layers::of_process_type(&directory, &entries, process_type) {
+            apply_directory(env, &own)?;
         }
     }
     Ok(())
 }
 
-fn apply_directory(env: &mut Env, directory: &Path) -> Result<()> {
-    let files = read_files(directory)
-        .context(|| format!("apply env files from dir '{}'", directory.display()))?;
+/// Applies the files of `directory` and returns what is in it.
+fn apply_directory(env: &mut Env, directory: &Path) -> Result<Vec<Entry>> {
+    let context = || format!("apply env files from dir '{}'", directory.display());
+    let entries = layers::list(directory).context(context)?;
+    let files = read_files(directory, &entries).context(context)?;
     env.apply_files(&files, DefaultAction::Override);
-    Ok(())
+    Ok(entries)
 }
 
 /// Contents by name; directories and links to directories are no files.
-fn read_files(directory: &Path) -> Result<BTreeMap<OsString, OsString>> {
+fn read_files(directory: &Path, entries: &[Entry]) -> Result<BTreeMap<OsString, OsString>> {
     let mut files = BTreeMap::new();
-    for Entry { name, kind } in layers::list(directory)? {
-        let path = directory.join(&name);
-        if kind == Kind::File || kind == Kind::Link && !path.is_dir() {
-            let content = file::read_opened(sys::open(&path)?, &path, MAX_VALUE_LENGTH)?;
-            files.insert(name, OsString::from_vec(content));
-        }
+    for Entry { name, kind } in entries {
+        let path = directory.join(name);
+        let content = match kind {
+            Kind::File => sys::read_listed(&path, MAX_VALUE_LENGTH)?,
+            Kind::Directory => continue,
+            Kind::Link if path.is_dir() => continue,
+            Kind::Link | Kind::Other => {
+                file::read_opened(sys::open(&path)?, &path, MAX_VALUE_LENGTH)?
+            }
+        };
+        files.insert(name.clone(), OsString::from_vec(content));
     }
     Ok(files)
 }

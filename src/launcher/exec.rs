@@ -71,7 +71,35 @@ pub(crate) fn replace(program: &Path, arguments: &[OsString], env: &Env) -> Resu
         c_string(variable)
     };
     let variables = env.iter().map(variable).collect::<Result<Vec<_>>>()?;
-    Err(sys::execve(&program, &arguments, &variables).into())
+    let error = sys::execve(&program, &arguments, &variables);
+    if error.kind() == io::ErrorKind::ArgumentListTooLong {
+        return Err(Error::other(what_is_too_long(&arguments, &variables))
+            .in_context(Error::from(error).to_string()));
+    }
+    Err(error.into())
+}
+
+/// The longest argument or `NAME=value` that Linux passes to a program, in bytes (execve(2)).
+const MAX_TEXT_LENGTH: usize = 128 * 1024 - 1;
+
+fn what_is_too_long(arguments: &[CString], variables: &[CString]) -> String {
+    let length = |text: &CString| text.as_bytes().len();
+    let is_too_long = |text: &&CString| length(text) > MAX_TEXT_LENGTH;
+    if let Some(variable) = variables.iter().find(is_too_long) {
+        let name = variable.as_bytes().split(|byte| *byte == b'=').next();
+        let name = String::from_utf8_lossy(name.unwrap_or_default());
+        let length = length(variable);
+        return format!("{name} has {length} bytes, the kernel takes {MAX_TEXT_LENGTH}");
+    }
+    if let Some(argument) = arguments.iter().find(is_too_long) {
+        let length = length(argument);
+        return format!("an argument has {length} bytes, the kernel takes {MAX_TEXT_LENGTH}");
+    }
+    let sum: usize = arguments.iter().chain(variables).map(length).sum();
+    let (arguments, variables) = (arguments.len(), variables.len());
+    format!(
+        "{arguments} arguments and {variables} variables have {sum} bytes, more than the kernel takes"
+    )
 }
 
 fn c_string(bytes: impl Into<Vec<u8>>) -> Result<CString> {

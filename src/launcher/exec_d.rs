@@ -5,6 +5,7 @@ use crate::sys;
 use lifecycle_core::data::exec_d;
 use lifecycle_core::env::Env;
 use lifecycle_core::error::{Error, Result, ResultExt};
+use std::fs::File;
 use std::io::{self, PipeReader, Read};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ const GRACE: Duration = Duration::from_millis(50);
 /// A program cannot be run or fails, or its output is too long or isn't TOML of variables and texts.
 pub(crate) fn run_all(programs: &[PathBuf], env: &mut Env) -> Result<()> {
     for program in programs {
+        sys::close_left_open();
         let output = run(program, env)?;
         for (name, value) in exec_d::parse(output).context(|| {
             format!(
@@ -43,7 +45,8 @@ fn run(program: &Path, env: &Env) -> Result<Vec<u8>> {
     };
     let (mut reader, writer) = io::pipe().context(|| "failed to create pipe")?;
     let mut command = Command::new(program);
-    command.env_clear().envs(env.iter()).stdin(Stdio::null());
+    command.env_clear().envs(env.iter());
+    command.stdin(no_input().context(|| "failed to create pipe")?);
     sys::give_as_output(&mut command, writer).context(|| "failed to create pipe")?;
     let child = command.spawn();
     // The command holds this process's copy of the writing end.
@@ -71,6 +74,14 @@ fn run(program: &Path, env: &Env) -> Result<Vec<u8>> {
                 program.display()
             )
         }),
+    }
+}
+
+/// `/dev/null`, or what reads like it where there is no such device.
+fn no_input() -> io::Result<Stdio> {
+    match File::open("/dev/null") {
+        Ok(device) => Ok(device.into()),
+        Err(_) => io::pipe().map(|(reader, _)| reader.into()),
     }
 }
 

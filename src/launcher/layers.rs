@@ -92,15 +92,32 @@ pub(crate) fn files(
         .flatten()
         .filter_map(|layer| layer.entry(directory))
     {
-        let own = process_type.map(|process_type| directory.join(process_type));
-        for directory in [Some(directory), own].into_iter().flatten() {
-            let entries = list(&directory)?
-                .into_iter()
-                .filter(|entry| entry.kind != Kind::Directory);
-            files.extend(entries.map(|entry| directory.join(entry.name)));
+        let entries = list(&directory)?;
+        let own = of_process_type(&directory, &entries, process_type);
+        push_files(&mut files, &directory, entries);
+        if let Some(own) = own {
+            push_files(&mut files, &own, list(&own)?);
         }
     }
     Ok(files)
+}
+
+fn push_files(files: &mut Vec<PathBuf>, directory: &Path, entries: Vec<Entry>) {
+    let entries = entries
+        .into_iter()
+        .filter(|entry| entry.kind != Kind::Directory);
+    files.extend(entries.map(|entry| directory.join(entry.name)));
+}
+
+/// `directory/<process type>`, if it is among the entries of `directory`.
+pub(crate) fn of_process_type(
+    directory: &Path,
+    entries: &[Entry],
+    process_type: Option<&str>,
+) -> Option<PathBuf> {
+    process_type
+        .filter(|process_type| entries.iter().any(|entry| entry.name == **process_type))
+        .map(|process_type| directory.join(process_type))
 }
 
 /// The entries of `directory` in byte order; none if it does not exist.

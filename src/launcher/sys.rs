@@ -1,15 +1,16 @@
 //! The system calls that the standard library does not offer safely, each behind a safe function.
 #![allow(unsafe_code)]
 
-use lifecycle_core::error::{Result, ResultExt};
+use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use std::ffi::{CStr, CString, OsStr, OsString};
 use std::fs::File;
-use std::io::{self, PipeReader, PipeWriter};
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::io::{self, PipeReader, PipeWriter, Read};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Replaces this process. Unlike the standard library's `exec` it leaves signals as they are: the process starts with
@@ -41,16 +42,74 @@ pub(crate) fn open(path: &Path) -> Result<File> {
         .context(|| format!("open {}", path.display()))
 }
 
+/// Reads a file that its directory lists as a regular one: an open and, up to 4095 bytes, one read. A link that took
+/// its place is refused; anything else there makes at worst an incomplete value, and never a wait.
+///
+/// # Errors
+/// It cannot be read, or is longer than `limit`.
+pub(crate) fn read_listed(path: &Path, limit: u64) -> Result<Vec<u8>> {
+    let flags = libc::O_NONBLOCK | libc::O_NOFOLLOW;
+    let mut file = open_with(path, flags)
+        .map(File::from)
+        .context(|| format!("open {}", path.display()))?;
+    let context = || format!("read {}", path.display());
+    let mut content = Vec::new();
+    let mut buffer = [0_u8; 4096];
+    loop {
+        let count = file.read(&mut buffer).context(context)?;
+        content.extend(buffer.iter().take(count));
+        if content.len() as u64 > limit {
+            let cause = format_args!("larger than the limit of {limit} bytes");
+            return Err(Error::new(ErrorKind::Corrupt, cause).in_context(context()));
+        }
+        // Of a regular file a read returns less only at its end (POSIX, read).
+        if count < buffer.len() {
+            break;
+        }
+    }
+    leave_open(file.into());
+    Ok(content)
+}
+
 fn open_with(path: &Path, flags: libc::c_int) -> io::Result<OwnedFd> {
     let path = CString::new(path.as_os_str().as_bytes())?;
     let flags = libc::O_RDONLY | libc::O_CLOEXEC | flags;
-    // SAFETY: the path is NUL-terminated and outlives the call; the others are numbers.
-    let descriptor =
-        unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) };
-    match i32::try_from(descriptor) {
-        // SAFETY: the kernel has just opened it, nothing else owns it.
-        Ok(descriptor @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
-        _ => Err(io::Error::last_os_error()),
+    let open = || {
+        // SAFETY: the path is NUL-terminated and outlives the call; the others are numbers.
+        let descriptor =
+            unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path.as_ptr(), flags) };
+        match i32::try_from(descriptor) {
+            // SAFETY: the kernel has just opened it, nothing else owns it.
+            Ok(descriptor @ 0..) => Ok(unsafe { OwnedFd::from_raw_fd(descriptor) }),
+            _ => Err(io::Error::last_os_error()),
+        }
+    };
+    match open() {
+        Err(error) if error.raw_os_error() == Some(libc::EMFILE) => {
+            close_left_open();
+            open()
+        }
+        result => result,
+    }
+}
+
+/// The descriptors below 64 that [`leave_open`] owns, a bit each.
+static LEFT_OPEN: AtomicU64 = AtomicU64::new(0);
+
+/// Takes a descriptor that is no longer needed. The exec closes it with all others; to close each would be a fifth of all
+/// system calls.
+fn leave_open(descriptor: OwnedFd) {
+    if (0..64).contains(&descriptor.as_raw_fd()) {
+        LEFT_OPEN.fetch_or(1 << descriptor.into_raw_fd(), Relaxed);
+    }
+}
+
+/// Closes what [`leave_open`] took: something needs the room.
+pub(crate) fn close_left_open() {
+    let left_open = LEFT_OPEN.swap(0, Relaxed);
+    for descriptor in (0..64).filter(|descriptor| left_open & (1 << descriptor) != 0) {
+        // SAFETY: a bit stands for an open descriptor that nothing else owns, and the swap took it.
+        drop(unsafe { OwnedFd::from_raw_fd(descriptor) });
     }
 }
 
@@ -70,12 +129,14 @@ pub(crate) enum Kind {
     Directory,
     /// A symbolic link.
     Link,
-    /// Anything else.
+    /// A regular file.
     File,
+    /// Anything else.
+    Other,
 }
 
-/// The entries of a directory in byte order of their names. Four system calls for a small directory; the C library
-/// would make five and up to two for its buffer.
+/// The entries of a directory in byte order of their names. Three system calls for a small directory; the C library
+/// would make six and up to two for its buffer.
 pub(crate) fn list(directory: &Path) -> io::Result<Vec<Entry>> {
     let descriptor = open_with(directory, libc::O_DIRECTORY)?;
     let mut buffer = [0_u8; 4096];
@@ -106,6 +167,7 @@ pub(crate) fn list(directory: &Path) -> io::Result<Vec<Entry>> {
             records = rest;
         }
     }
+    leave_open(descriptor);
     entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
     Ok(entries)
 }
@@ -123,13 +185,15 @@ fn kind_of(kind: u8, directory: &Path, name: &OsStr) -> io::Result<Kind> {
     Ok(match kind {
         libc::DT_DIR => Kind::Directory,
         libc::DT_LNK => Kind::Link,
+        libc::DT_REG => Kind::File,
         // Some file systems do not say.
         libc::DT_UNKNOWN => match directory.join(name).symlink_metadata()?.file_type() {
             kind if kind.is_dir() => Kind::Directory,
             kind if kind.is_symlink() => Kind::Link,
-            _ => Kind::File,
+            kind if kind.is_file() => Kind::File,
+            _ => Kind::Other,
         },
-        _ => Kind::File,
+        _ => Kind::Other,
     })
 }
 
