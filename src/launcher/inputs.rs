@@ -64,13 +64,11 @@ impl Inputs {
 
 fn read_metadata(layers_dir: &Path, platform_api: PlatformApi) -> Result<BuildMetadata> {
     let path = layers_dir.join("config/metadata.toml");
-    let text = String::from_utf8(file::read_opened(
-        sys::open(&path)?,
-        &path,
-        file::DOCUMENT_LIMIT,
-    )?);
-    let text = text.map_err(|_| Error::other("toml: not UTF-8"))?;
-    BuildMetadata::parse(&text, platform_api)
+    let text = file::read_opened(sys::open(&path)?, &path, file::DOCUMENT_LIMIT)?;
+    String::from_utf8(text)
+        .map_err(|_| Error::other("toml: not UTF-8"))
+        .and_then(|text| BuildMetadata::parse(&text, platform_api))
+        .context(|| path.display().to_string())
 }
 
 fn non_empty(env: &Env, name: &str) -> Option<OsString> {
