@@ -3,6 +3,7 @@
 
 pub mod builder;
 pub mod layout;
+pub mod net;
 pub mod server;
 pub mod site;
 pub mod subject;

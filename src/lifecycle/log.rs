@@ -3,7 +3,7 @@
 
 use crate::duration;
 use std::fmt::Display;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -41,22 +41,62 @@ impl Level {
 pub struct Log {
     level: Level,
     color: bool,
-    sink: Arc<Mutex<Box<dyn Write + Send>>>,
+    sink: Arc<Mutex<Sink>>,
 }
+
+/// Where lines go.
+struct Sink {
+    out: Box<dyn Write + Send>,
+    /// Whether somebody watches who can do without what was there before.
+    terminal: bool,
+    /// Whether the last line is one that the next replaces.
+    live: bool,
+}
+
+/// Back to the begin of the terminal's line, and nothing on it.
+const CLEAR_LINE: &[u8] = b"\r\x1b[K";
 
 impl Log {
     /// A log that writes to standard output.
     pub fn stdout(level: Level, color: bool) -> Self {
-        Self::to(io::stdout(), level, color)
+        let terminal = io::stdout().is_terminal();
+        Self::with_sink(Box::new(io::stdout()), terminal, level, color)
     }
 
     /// A log that writes to `sink`.
     pub fn to(sink: impl Write + Send + 'static, level: Level, color: bool) -> Self {
+        Self::with_sink(Box::new(sink), false, level, color)
+    }
+
+    fn with_sink(out: Box<dyn Write + Send>, terminal: bool, level: Level, color: bool) -> Self {
+        let sink = Sink {
+            out,
+            terminal,
+            live: false,
+        };
         Self {
             level,
             color,
-            sink: Arc::new(Mutex::new(Box::new(sink))),
+            sink: Arc::new(Mutex::new(sink)),
         }
+    }
+
+    /// Whether [`Log::live`] shows something.
+    pub fn is_live(&self) -> bool {
+        self.enabled(Level::Info) && self.lock().terminal
+    }
+
+    /// A line that stays until the next line of any kind; only a terminal shows it.
+    pub fn live(&self, message: impl Display) {
+        if self.is_live() {
+            self.write(format!("{message}").as_bytes());
+            self.lock().live = true;
+        }
+    }
+
+    /// Takes the last live line away.
+    pub fn end_live(&self) {
+        self.write(b"");
     }
 
     /// The same sink under another level and colour.
@@ -156,11 +196,19 @@ impl Log {
 
     fn write(&self, bytes: &[u8]) {
         let mut sink = self.lock();
+        let replaced = match std::mem::take(&mut sink.live) {
+            true => CLEAR_LINE,
+            false => b"",
+        };
         // A closed standard output must not stop a build.
-        let _ = sink.write_all(bytes).and_then(|()| sink.flush());
+        let out = &mut sink.out;
+        let _ = out
+            .write_all(replaced)
+            .and_then(|()| out.write_all(bytes))
+            .and_then(|()| out.flush());
     }
 
-    fn lock(&self) -> MutexGuard<'_, Box<dyn Write + Send>> {
+    fn lock(&self) -> MutexGuard<'_, Sink> {
         self.sink.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -278,6 +326,19 @@ pub(crate) mod tests {
         let buffer = Buffer::default();
         act(&Log::to(buffer.clone(), Level::Info, color));
         assert_eq!(buffer.text(), expected);
+    }
+
+    #[test]
+    fn live_lines_are_replaced_on_terminals_only() {
+        for (terminal, expected) in [(true, "1\r\x1b[K2\r\x1b[Kx\n"), (false, "x\n")] {
+            let buffer = Buffer::default();
+            let log = Log::with_sink(Box::new(buffer.clone()), terminal, Level::Info, false);
+            log.live("1");
+            log.live("2");
+            log.info("x");
+            log.end_live();
+            assert_eq!(buffer.text(), expected);
+        }
     }
 
     #[test]

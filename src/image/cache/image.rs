@@ -2,7 +2,9 @@
 
 use super::{Cache, CacheForm, CacheUpdate, CachedLayer};
 use crate::image::Image;
-use crate::layer::{Compression, Layer, LayerRecipe, LayerSource, Outputs, Spool, Workers, build};
+use crate::layer::{
+    Compression, Layer, LayerRecipe, LayerSource, Outputs, Spool, SpooledBlob, Workers, build,
+};
 use crate::oci::{Config, DiffId, ManifestKind};
 use crate::store::{ImageStore, Opened};
 use flate2::bufread::MultiGzDecoder;
@@ -34,10 +36,11 @@ pub struct ImageCache {
     name: String,
     old: Option<Opened>,
     old_image: OldImage,
+    ahead: bool,
 }
 
 impl ImageCache {
-    /// The cache image `name`. A damaged one counts as an empty cache; the second value then says why.
+    /// The cache image `name`. A damaged one, also one that lacks layers, counts as an empty cache; the second value then says why.
     ///
     /// # Errors
     /// The registry cannot be reached or refuses.
@@ -46,7 +49,11 @@ impl ImageCache {
         name: &str,
         old_image: OldImage,
     ) -> Result<(Self, Option<Error>)> {
-        let (old, damage) = match store.open(name) {
+        let open = store.open(name).and_then(|old| {
+            old.iter().try_for_each(|old| store.check_blobs(old))?;
+            Ok(old)
+        });
+        let (old, damage) = match open {
             Ok(old) => (old, None),
             Err(error) if error.kind() == ErrorKind::Corrupt => (None, Some(error)),
             Err(error) => return Err(error),
@@ -56,8 +63,16 @@ impl ImageCache {
             name: name.to_owned(),
             old,
             old_image,
+            ahead: false,
         };
         Ok((cache, damage))
+    }
+
+    /// With new layers on their way as soon as they are made, beside those of the app image (`-parallel`), instead of
+    /// after it. The image itself always comes last.
+    #[must_use]
+    pub fn uploading_ahead(self, ahead: bool) -> Self {
+        Self { ahead, ..self }
     }
 
     fn find(&self, diff_id: &DiffId) -> Option<&Layer> {
@@ -105,6 +120,7 @@ impl Cache for ImageCache {
             name: self.name.clone(),
             old: self.old.clone(),
             old_image: self.old_image,
+            ahead: self.ahead,
             layers: Vec::new(),
         }))
     }
@@ -115,6 +131,7 @@ struct ImageCacheUpdate {
     name: String,
     old: Option<Opened>,
     old_image: OldImage,
+    ahead: bool,
     layers: Vec<Layer>,
 }
 
@@ -138,6 +155,13 @@ impl ImageCacheUpdate {
 impl CacheUpdate for ImageCacheUpdate {
     fn form(&self) -> CacheForm {
         CacheForm::Blob
+    }
+
+    fn announce(&self, blob: &Arc<SpooledBlob>) {
+        if self.ahead {
+            let names = std::slice::from_ref(&self.name);
+            self.store.start_upload(blob, names);
+        }
     }
 
     fn new_tar(&self) -> Result<NamedTempFile> {

@@ -57,6 +57,11 @@ pub trait CacheUpdate: Send + Sync {
     /// In what form layers are to be added.
     fn form(&self) -> CacheForm;
 
+    /// Says that a layer in this form will be added when everything else has gone well.
+    fn announce(&self, blob: &Arc<SpooledBlob>) {
+        let _ = blob;
+    }
+
     /// A new file for a layer's tar, on the file system where the cache keeps it.
     ///
     /// # Errors

@@ -4,8 +4,10 @@ pub mod layout;
 pub mod registry;
 
 use crate::image::Image;
+use crate::layer::SpooledBlob;
 use crate::oci::Digest;
 use lifecycle_core::error::{Error, Result};
+use std::sync::Arc;
 
 /// A place for images.
 pub trait ImageStore: Send + Sync {
@@ -20,6 +22,26 @@ pub trait ImageStore: Send + Sync {
     /// # Errors
     /// Nothing could be saved at all. Failures of single names are in [`Saved::names`].
     fn save(&self, image: &Image, names: &[String]) -> Result<Saved>;
+
+    /// Announces a blob of an image that will be saved under `names`, so that it can be on its way while other layers
+    /// are being made. What goes wrong shows when the image is saved.
+    fn start_upload(&self, blob: &Arc<SpooledBlob>, names: &[String]) {
+        let _ = (blob, names);
+    }
+
+    /// How many bytes of blobs have left so far, for who wants to show progress.
+    fn bytes_sent(&self) -> u64 {
+        0
+    }
+
+    /// Makes sure that the store has the data of every layer of an image that it opened.
+    ///
+    /// # Errors
+    /// Kind `Corrupt`: a layer's blob is missing. Otherwise the store fails.
+    fn check_blobs(&self, opened: &Opened) -> Result<()> {
+        let _ = opened;
+        Ok(())
+    }
 
     /// What messages and analyzed.toml call the image: its name as given, in layouts the path.
     fn display_name(&self, name: &str) -> String {

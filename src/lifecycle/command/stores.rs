@@ -10,7 +10,7 @@ use lifecycle_image::cache::{Cache, ImageCache, OldImage, VolumeCache};
 use lifecycle_image::oci::{Platform, Reference};
 use lifecycle_image::store::ImageStore;
 use lifecycle_image::store::layout::LayoutStore;
-use lifecycle_image::store::registry::{IDLE_LIMIT, Options, RegistryStore};
+use lifecycle_image::store::registry::{Options, RegistryStore};
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -90,7 +90,9 @@ impl Stores {
                     "Ignoring cache image \"{name}\" because it was corrupt"
                 ));
             }
-            return Ok(Some(Box::new(cache)));
+            return Ok(Some(Box::new(
+                cache.uploading_ahead(inputs.parallel_export),
+            )));
         }
         let open = |dir| VolumeCache::open(dir).context(|| "failed to create volume cache");
         let cache = inputs.cache_dir.as_deref().map(open).transpose()?;
@@ -109,12 +111,7 @@ pub fn readable(inputs: &Inputs, reference: &str) -> Result<bool> {
 }
 
 fn connect(keychain: Keychain, insecure: Vec<String>) -> Result<RegistryStore> {
-    RegistryStore::new(Options {
-        keychain,
-        insecure,
-        platform: Platform::host(),
-        idle: IDLE_LIMIT,
-    })
+    RegistryStore::new(Options::new(keychain, insecure, Platform::host()))
 }
 
 fn keychain<'a>(

@@ -4,6 +4,12 @@ use crate::log::Log;
 use lifecycle_core::error::{Error, Result, ResultExt};
 use lifecycle_image::image::Image;
 use lifecycle_image::store::{ImageStore, Saved};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
+/// How often the line with the progress changes.
+const TICK: Duration = Duration::from_millis(250);
+const MEGABYTE: f64 = 1e6;
 
 /// Saves `image` under all `names`.
 ///
@@ -14,7 +20,8 @@ pub fn save(store: &dyn ImageStore, image: &Image, names: &[String], log: &Log) 
     let first = names.first().map(|name| display(name)).unwrap_or_default();
     let _timer = log.timer(format!("Saving {first}..."));
     log.info(format_args!("Saving {first}..."));
-    let saved = store.save(image, names).context(|| "saving image")?;
+    let saved = showing_progress(store, log, || store.save(image, names));
+    let saved = saved.context(|| "saving image")?;
     log.info(format_args!("*** Images ({}):", saved.short_id));
     for (name, result) in &saved.names {
         match result {
@@ -45,4 +52,27 @@ pub fn save(store: &dyn ImageStore, image: &Image, names: &[String], log: &Log) 
         return Err(Error::other(cause));
     }
     Ok(saved)
+}
+
+/// Does `work` while a line on the terminal, if there is one, says how much has left.
+fn showing_progress<T>(store: &dyn ImageStore, log: &Log, work: impl FnOnce() -> T) -> T {
+    if !log.is_live() {
+        return work();
+    }
+    let (done, wait) = channel::<()>();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            let (start, before) = (Instant::now(), store.bytes_sent());
+            while wait.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                let sent = store.bytes_sent();
+                let rate = (sent - before) as f64 / start.elapsed().as_secs_f64();
+                let (sent, rate) = (sent as f64 / MEGABYTE, rate / MEGABYTE);
+                log.live(format_args!("{sent:.1} MB uploaded, {rate:.1} MB/s"));
+            }
+            log.end_live();
+        });
+        let result = work();
+        drop(done);
+        result
+    })
 }

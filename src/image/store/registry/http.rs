@@ -1,7 +1,7 @@
 //! One request and its answer: time limits, redirects, streamed bodies. No authentication, no retries.
 
 use super::error::{operation, unanswered};
-use super::{guard, tls};
+use super::{Network, Patience, guard, retry, tls};
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderMap, HeaderValue, LOCATION};
 use reqwest::redirect::Policy;
@@ -76,18 +76,21 @@ impl Request {
     }
 }
 
-/// A client with a registry's TLS settings, and how long it waits for a silent peer.
+/// A client with a registry's TLS settings and its patience.
 #[derive(Clone)]
 pub(super) struct Http {
     client: reqwest::Client,
-    idle: Duration,
+    patience: Patience,
+    /// Bytes of blobs that were handed to the network.
+    sent: Arc<AtomicU64>,
 }
 
 impl Http {
-    pub(super) fn new(registry: &str, insecure: bool, idle: Duration) -> Result<Self> {
+    pub(super) fn new(registry: &str, insecure: bool, network: &Network) -> Result<Self> {
         let context = || format!("prepare TLS for {registry}");
+        let tls = tls::config(registry, insecure, &network.certs_dirs).context(context)?;
         let builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls::config(registry, insecure).context(context)?)
+            .tls_backend_preconfigured(tls)
             .redirect(Policy::none())
             .connect_timeout(CONNECT_LIMIT)
             .user_agent(concat!("lifecycle/", env!("CARGO_PKG_VERSION")));
@@ -98,7 +101,16 @@ impl Http {
             builder
         };
         let client = builder.build().map_err(Error::other).context(context)?;
-        Ok(Self { client, idle })
+        Ok(Self {
+            client,
+            patience: network.patience,
+            sent: Arc::clone(&network.sent),
+        })
+    }
+
+    /// How long to wait before the try after `attempt` (from 0).
+    pub(super) fn delay(&self, attempt: u32, asked: Option<Duration>) -> Duration {
+        retry::delay(self.patience.pause, attempt, asked)
     }
 
     /// Sends `request`, following redirects of GET and HEAD. `authorization` goes to the origin of `base` alone.
@@ -120,7 +132,9 @@ impl Http {
             guard::check(base, &target, "redirect").context(|| operation(&request.method, &url))?;
             url = target;
         }
-        Err(Error::other("too many redirects").in_context(operation(&request.method, &request.url)))
+        // Another try would go the same way.
+        let cause = Error::new(ErrorKind::Corrupt, "too many redirects");
+        Err(cause.in_context(operation(&request.method, &request.url)))
     }
 
     async fn send(
@@ -131,6 +145,7 @@ impl Http {
         authorization: Option<&HeaderValue>,
     ) -> Result<Response> {
         let sent = Arc::new(AtomicU64::new(0));
+        let counters = [Arc::clone(&sent), Arc::clone(&self.sent)];
         let mut builder = self.client.request(request.method.clone(), url.clone());
         builder = builder.headers(request.headers.clone());
         if let Some(value) = authorization.filter(|_| guard::same_origin(base, url)) {
@@ -148,13 +163,13 @@ impl Http {
                 Arc::clone(content),
                 *offset,
                 *length,
-                Arc::clone(&sent),
+                counters,
             )),
         };
         let mut answer = Box::pin(builder.send());
         let mut before = 0;
         loop {
-            match timeout(self.idle, &mut answer).await {
+            match timeout(self.patience.idle, &mut answer).await {
                 Ok(answer) => {
                     return answer.map_err(|error| unanswered(&request.method, url, &error));
                 }
@@ -163,7 +178,7 @@ impl Http {
                     before = sent.load(Ordering::Relaxed);
                 }
                 Err(_) => {
-                    let cause = Error::other(format!("no answer for {:?}", self.idle));
+                    let cause = Error::other(format!("no answer for {:?}", self.patience.idle));
                     return Err(cause.in_context(operation(&request.method, url)));
                 }
             }
@@ -174,13 +189,13 @@ impl Http {
     pub(super) async fn chunk(&self, response: &mut Response) -> Result<Option<Vec<u8>>> {
         let operation = || operation(&Method::GET, response.url());
         let (silent, failed) = (operation(), operation());
-        match timeout(self.idle, response.chunk()).await {
+        match timeout(self.patience.idle, response.chunk()).await {
             Ok(chunk) => {
                 let chunk = chunk.map_err(|error| Error::other(error).in_context(failed))?;
                 Ok(chunk.map(Vec::from))
             }
             Err(_) => {
-                let cause = Error::other(format!("nothing received for {:?}", self.idle));
+                let cause = Error::other(format!("nothing received for {:?}", self.patience.idle));
                 Err(cause.in_context(silent))
             }
         }
@@ -224,7 +239,12 @@ fn is_loopback(registry: &str) -> bool {
 }
 
 /// A body that is read on a thread for blocking work, a few chunks ahead of the network.
-fn stream(content: Arc<dyn Content>, offset: u64, length: u64, sent: Arc<AtomicU64>) -> Body {
+fn stream(
+    content: Arc<dyn Content>,
+    offset: u64,
+    length: u64,
+    counters: [Arc<AtomicU64>; 2],
+) -> Body {
     let (sender, receiver) = mpsc::channel::<std::io::Result<Vec<u8>>>(CHUNKS_AHEAD);
     tokio::task::spawn_blocking(move || {
         let mut reader = match content.open(offset) {
@@ -240,7 +260,9 @@ fn stream(content: Arc<dyn Content>, offset: u64, length: u64, sent: Arc<AtomicU
             let piece = match read {
                 Ok(0) => return,
                 Ok(read) => {
-                    sent.fetch_add(read as u64, Ordering::Relaxed);
+                    for counter in &counters {
+                        counter.fetch_add(read as u64, Ordering::Relaxed);
+                    }
                     Ok(chunk)
                 }
                 Err(error) => Err(error),

@@ -17,19 +17,37 @@ mod upload;
 use super::{ImageStore, Opened, Saved};
 use crate::auth::Keychain;
 use crate::image::Image;
+use crate::layer::SpooledBlob;
 use crate::oci::{Platform, Reference};
 use http::Request;
 use lifecycle_core::error::{Result, ResultExt};
 use reqwest::{Method, StatusCode};
 use session::Session;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, OnceCell};
 
-/// How long a registry may be silent.
-pub const IDLE_LIMIT: Duration = Duration::from_secs(60);
+/// How long a store waits.
+#[derive(Clone, Copy, Debug)]
+pub struct Patience {
+    /// How long a registry may be silent.
+    pub idle: Duration,
+    /// How long to wait before the first new try; each further wait is three times as long.
+    pub pause: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self {
+            idle: Duration::from_secs(60),
+            pause: Duration::from_millis(300),
+        }
+    }
+}
 
 /// What a registry store needs to know.
 #[derive(Clone, Debug)]
@@ -40,8 +58,24 @@ pub struct Options {
     pub insecure: Vec<String>,
     /// Which image of an index is meant.
     pub platform: Platform,
-    /// How long a registry may be silent; [`IDLE_LIMIT`] but in tests.
-    pub idle: Duration,
+    /// How long it waits.
+    pub patience: Patience,
+    /// Directories with a directory per registry that holds certificates, as Docker's and Podman's `certs.d`.
+    pub certs_dirs: Vec<PathBuf>,
+}
+
+impl Options {
+    /// The usual patience and directories.
+    pub fn new(keychain: Keychain, insecure: Vec<String>, platform: Platform) -> Self {
+        let certs_dirs = ["/etc/docker/certs.d", "/etc/containers/certs.d"];
+        Self {
+            keychain,
+            insecure,
+            platform,
+            patience: Patience::default(),
+            certs_dirs: certs_dirs.map(PathBuf::from).to_vec(),
+        }
+    }
 }
 
 /// Images in registries. A name is a reference; identifiers are `registry/repository@sha256:...`.
@@ -49,19 +83,28 @@ pub struct RegistryStore {
     shared: Arc<Shared>,
 }
 
+/// The runtime, for methods that block, and what its tasks work with.
 struct Shared {
     runtime: Runtime,
+    network: Arc<Network>,
+}
+
+/// What tasks share. None of them may own the runtime that it runs on.
+struct Network {
     keychain: Keychain,
     insecure: Vec<String>,
     platform: Platform,
-    idle: Duration,
+    patience: Patience,
+    certs_dirs: Vec<PathBuf>,
     sessions: Mutex<Sessions>,
+    /// Bytes of blobs that were handed to the network.
+    sent: Arc<AtomicU64>,
 }
 
 /// Sessions by registry and whether it counts as insecure; each is opened by whoever needs it first.
 type Sessions = HashMap<(String, bool), Arc<OnceCell<Arc<Session>>>>;
 
-impl Shared {
+impl Network {
     /// The session with the registry of `reference`; the first caller opens it.
     async fn session(&self, reference: &Reference) -> Result<Arc<Session>> {
         let written = reference.to_string();
@@ -72,7 +115,7 @@ impl Shared {
         let key = (reference.registry().to_owned(), insecure);
         let cell = Arc::clone(self.sessions.lock().await.entry(key).or_default());
         let open = || async {
-            let session = Session::open(reference, insecure, &self.keychain, self.idle).await?;
+            let session = Session::open(reference, insecure, self).await?;
             Ok(Arc::new(session))
         };
         cell.get_or_try_init(open).await.cloned()
@@ -94,26 +137,28 @@ impl RegistryStore {
             keychain,
             insecure,
             platform,
-            idle,
+            patience,
+            certs_dirs,
         } = options;
-        let sessions = Mutex::default();
-        let shared = Shared {
-            runtime,
+        let network = Network {
             keychain,
             insecure,
             platform,
-            idle,
-            sessions,
+            patience,
+            certs_dirs,
+            sessions: Mutex::default(),
+            sent: Arc::default(),
         };
+        let network = Arc::new(network);
         Ok(Self {
-            shared: Arc::new(shared),
+            shared: Arc::new(Shared { runtime, network }),
         })
     }
 
     /// The answer's status to HEAD of the manifest; 401 and 403 are errors.
     async fn probe(&self, reference: &Reference) -> Result<()> {
-        let session = self.shared.session(reference).await?;
-        let response = pull::ask(&session, reference, Method::HEAD).await?;
+        let session = self.shared.network.session(reference).await?;
+        let response = pull::ask(&session, reference).await?;
         match response.status() {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 Err(session.refusal(&Method::HEAD, response).await)
@@ -124,7 +169,7 @@ impl RegistryStore {
 
     /// Starts an upload and gives it up again.
     async fn probe_write(&self, reference: &Reference) -> Result<()> {
-        let session = self.shared.session(reference).await?;
+        let session = self.shared.network.session(reference).await?;
         let url = session.url(&format!("{}/blobs/uploads/", reference.repository()))?;
         let scopes = [push::push_scope(reference.repository())];
         let request = Request::new(Method::POST, url);
@@ -147,7 +192,7 @@ impl ImageStore for RegistryStore {
     fn open(&self, name: &str) -> Result<Option<Opened>> {
         let reference = Reference::parse(name)?;
         let open = async {
-            let session = self.shared.session(&reference).await?;
+            let session = self.shared.network.session(&reference).await?;
             pull::open(&self.shared, &session, &reference).await
         };
         let found = self
@@ -167,7 +212,7 @@ impl ImageStore for RegistryStore {
             .map(|name| Reference::parse(name))
             .collect::<Result<_>>()?;
         let documents = image.documents(push::layer_descriptors(image)?);
-        let push = push::push(&self.shared, image, &documents, &references);
+        let push = push::push(&self.shared.network, image, &documents, &references);
         let results = self.shared.runtime.block_on(push);
         let manifest = &documents.manifest_descriptor;
         Ok(Saved {
@@ -179,10 +224,41 @@ impl ImageStore for RegistryStore {
         })
     }
 
+    fn start_upload(&self, blob: &Arc<SpooledBlob>, names: &[String]) {
+        // Other repositories of a registry get the blob from its first when the image is saved.
+        let mut registries = BTreeSet::new();
+        for name in names {
+            let Ok(reference) = Reference::parse(name) else {
+                continue;
+            };
+            if registries.insert(reference.registry().to_owned()) {
+                let upload = push::ahead(
+                    Arc::clone(&self.shared.network),
+                    reference,
+                    Arc::clone(blob),
+                );
+                self.shared.runtime.spawn(upload);
+            }
+        }
+    }
+
+    fn bytes_sent(&self) -> u64 {
+        self.shared.network.sent.load(Ordering::Relaxed)
+    }
+
+    fn check_blobs(&self, opened: &Opened) -> Result<()> {
+        let reference = Reference::parse(&opened.identifier)?;
+        let layers = push::layer_descriptors(&opened.image)?;
+        self.shared.runtime.block_on(async {
+            let session = self.shared.network.session(&reference).await?;
+            pull::check_blobs(&session, &reference, layers).await
+        })
+    }
+
     fn delete(&self, identifier: &str) -> Result<()> {
         let reference = Reference::parse(identifier)?;
         self.shared.runtime.block_on(async {
-            let session = self.shared.session(&reference).await?;
+            let session = self.shared.network.session(&reference).await?;
             push::delete(&session, &reference).await
         })
     }

@@ -1,7 +1,7 @@
 //! Reading images: manifest, configuration, and layers only when somebody asks.
 
 use super::http::{Content, Request, Response};
-use super::session::Session;
+use super::session::{Document as Fetched, Session};
 use super::{Shared, retry};
 use crate::image::{Documents, Image};
 use crate::layer::BlobSource;
@@ -14,6 +14,7 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RANGE};
 use reqwest::{Method, StatusCode};
 use std::io::{self, Read};
 use std::sync::Arc;
+use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 const DIGEST_HEADER: &str = "docker-content-digest";
@@ -42,7 +43,7 @@ pub(super) async fn open(
     let (found, manifest) = match Document::parse(&found.bytes, &found.media_type)? {
         Document::Manifest(manifest) => (found, manifest),
         Document::Index(index) => {
-            let Some(child) = index.select(&shared.platform) else {
+            let Some(child) = index.select(&shared.network.platform) else {
                 return Ok(None);
             };
             let reference = reference.with_digest(child.digest);
@@ -78,12 +79,8 @@ fn plain(found: &Found) -> Result<Manifest> {
     }
 }
 
-/// Asks for the manifest by `method`. Any status is an answer.
-pub(super) async fn ask(
-    session: &Session,
-    reference: &Reference,
-    method: Method,
-) -> Result<Response> {
+/// A request for the manifest.
+pub(super) fn request(session: &Session, reference: &Reference, method: Method) -> Result<Request> {
     let path = format!(
         "{}/manifests/{}",
         reference.repository(),
@@ -93,22 +90,27 @@ pub(super) async fn ask(
     let accept = kinds
         .map(|kind| format!("{}, {}", kind.manifest(), kind.index()))
         .join(", ");
-    let request = Request::new(method, session.url(&path)?).header(ACCEPT, &accept);
+    Ok(Request::new(method, session.url(&path)?).header(ACCEPT, &accept))
+}
+
+/// Asks for the manifest by HEAD. Any status is an answer.
+pub(super) async fn ask(session: &Session, reference: &Reference) -> Result<Response> {
+    let request = request(session, reference, Method::HEAD)?;
     session
         .send(&request, &[pull_scope(reference.repository())])
         .await
 }
 
 async fn manifest(session: &Session, reference: &Reference) -> Result<Option<Found>> {
-    let response = ask(session, reference, Method::GET).await?;
-    match response.status() {
-        StatusCode::OK => {}
-        StatusCode::NOT_FOUND => return Ok(None),
-        _ => return Err(session.refusal(&Method::GET, response).await),
-    }
-    let announced = announced(response.headers())?;
-    let media_type = response
-        .headers()
+    let request = request(session, reference, Method::GET)?;
+    let scopes = [pull_scope(reference.repository())];
+    let Some(Fetched { headers, bytes }) =
+        session.document(&request, &scopes, MAX_MANIFEST).await?
+    else {
+        return Ok(None);
+    };
+    let announced = announced(&headers)?;
+    let media_type = headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok());
     let media_type = media_type
@@ -117,7 +119,6 @@ async fn manifest(session: &Session, reference: &Reference) -> Result<Option<Fou
         .next()
         .unwrap_or_default();
     let media_type = media_type.trim().to_owned();
-    let bytes = session.http.body(response, MAX_MANIFEST).await?;
     let digest = Digest::of(&bytes);
     let asked = match reference.identifier() {
         Identifier::Digest(digest) => Some(*digest),
@@ -166,12 +167,52 @@ async fn config(
             format!("config {} is missing", descriptor.digest),
         )
     };
-    let response = blob(session, reference.repository(), descriptor, 0).await?;
-    let bytes = session
-        .http
-        .body(response.ok_or_else(missing)?, MAX_CONFIG)
-        .await?;
+    let (request, scopes) = blob_request(session, Method::GET, reference.repository(), descriptor)?;
+    let found = session.document(&request, &scopes, MAX_CONFIG).await?;
+    let bytes = found.ok_or_else(missing)?.bytes;
     read_document(&*bytes, descriptor, MAX_CONFIG)
+}
+
+/// A request for a blob, and the scope that it needs.
+fn blob_request(
+    session: &Session,
+    method: Method,
+    repository: &str,
+    descriptor: &Descriptor,
+) -> Result<(Request, [String; 1])> {
+    let url = session.url(&format!("{repository}/blobs/{}", descriptor.digest))?;
+    Ok((Request::new(method, url), [pull_scope(repository)]))
+}
+
+/// Makes sure that the repository of `reference` has every one of `blobs`; all are asked for at once.
+///
+/// # Errors
+/// Kind `Corrupt`: one is missing. Otherwise the registry fails.
+pub(super) async fn check_blobs(
+    session: &Arc<Session>,
+    reference: &Reference,
+    blobs: Vec<Descriptor>,
+) -> Result<()> {
+    let mut checks = JoinSet::new();
+    for blob in blobs {
+        let (session, repository) = (Arc::clone(session), reference.repository().to_owned());
+        checks.spawn(async move {
+            let (request, scopes) = blob_request(&session, Method::HEAD, &repository, &blob)?;
+            let response = session.send(&request, &scopes).await?;
+            match response.status() {
+                StatusCode::OK => Ok(()),
+                StatusCode::NOT_FOUND => {
+                    let cause = format!("layer {} of {repository} is missing", blob.digest);
+                    Err(Error::new(ErrorKind::Corrupt, cause))
+                }
+                _ => Err(session.refusal(&Method::HEAD, response).await),
+            }
+        });
+    }
+    while let Some(result) = checks.join_next().await {
+        result.map_err(Error::other)??;
+    }
+    Ok(())
 }
 
 /// The blob's bytes from `offset` on; `None` if the repository doesn't have it.
@@ -181,12 +222,11 @@ async fn blob(
     descriptor: &Descriptor,
     offset: u64,
 ) -> Result<Option<Response>> {
-    let url = session.url(&format!("{repository}/blobs/{}", descriptor.digest))?;
-    let mut request = Request::new(Method::GET, url);
+    let (mut request, scopes) = blob_request(session, Method::GET, repository, descriptor)?;
     if offset > 0 {
         request = request.header(RANGE, &format!("bytes={offset}-"));
     }
-    let response = session.send(&request, &[pull_scope(repository)]).await?;
+    let response = session.send(&request, &scopes).await?;
     match response.status() {
         StatusCode::OK | StatusCode::PARTIAL_CONTENT => Ok(Some(response)),
         StatusCode::NOT_FOUND => Ok(None),
@@ -206,7 +246,7 @@ impl BlobSource for RegistryBlobs {
         let context = || format!("read blob {} of {}", descriptor.digest, self.repository);
         let (shared, repository) = (&self.shared, self.reference.repository());
         let opened = shared.runtime.block_on(async {
-            let session = shared.session(&self.reference).await?;
+            let session = shared.network.session(&self.reference).await?;
             let response = blob(&session, repository, descriptor, 0).await?;
             Ok::<_, Error>(response.map(|response| (session, response)))
         });
@@ -259,7 +299,7 @@ impl BlobReader {
             if attempt + 1 >= retry::ATTEMPTS {
                 return Err(failure);
             }
-            sleep(retry::delay(attempt, None)).await;
+            sleep(self.session.http.delay(attempt, None)).await;
             attempt += 1;
             let (session, from) = (&self.session, self.received);
             let Some(mut response) =

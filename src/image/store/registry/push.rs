@@ -1,13 +1,13 @@
 //! Writing images: blobs first, each once per registry; manifests last; then the tag is read back.
 
-use super::Shared;
+use super::Network;
 use super::http::{Content, Payload, Request};
-use super::pull::{StoredContent, announced, ask, pull_scope};
+use super::pull::{StoredContent, announced, ask, pull_scope, request};
 use super::session::Session;
 use super::upload::{Target, Upload};
 use crate::image::{Documents, Image};
 use crate::layer::{Layer, LayerSource, SpooledBlob};
-use crate::oci::{Descriptor, Digest, Identifier, Reference};
+use crate::oci::{Descriptor, Digest, Identifier, MAX_MANIFEST, Reference};
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
@@ -15,11 +15,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::sync::Arc;
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-
-/// Uploads at the same time.
-const AT_ONCE: usize = 4;
 
 /// A blob of the image and where its bytes are.
 #[derive(Clone)]
@@ -30,9 +26,19 @@ struct Blob {
     home: Option<String>,
 }
 
+impl Blob {
+    fn spooled(blob: &Arc<SpooledBlob>) -> Self {
+        Self {
+            descriptor: blob.descriptor.clone(),
+            content: Some(Arc::new(Spooled(Arc::clone(blob)))),
+            home: None,
+        }
+    }
+}
+
 /// Pushes `image` to every one of `references`; the result of each, in their order.
 pub(super) async fn push(
-    shared: &Arc<Shared>,
+    network: &Network,
     image: &Image,
     documents: &Documents,
     references: &[Reference],
@@ -46,17 +52,12 @@ pub(super) async fn push(
     for reference in references {
         let place = (reference.registry(), reference.repository());
         if !repositories.contains_key(&place) {
-            // A repository of this registry that already has everything is the cheapest source.
-            let done = repositories
-                .iter()
-                .find(|((registry, _), result)| *registry == place.0 && result.is_ok());
-            let near = done.map(|((_, repository), _)| (*repository).to_owned());
-            let result = push_blobs(shared, reference, &blobs, near.as_deref()).await;
+            let result = push_blobs(network, reference, &blobs).await;
             repositories.insert(place, result);
         }
         let result = match repositories.get(&place) {
             Some(Err(error)) => Err(Error::new(error.kind(), error)),
-            _ => put_manifest(shared, reference, documents).await,
+            _ => put_manifest(network, reference, documents).await,
         };
         results.push(result);
     }
@@ -86,11 +87,7 @@ fn blobs(image: &Image, documents: &Documents) -> Result<Vec<Blob>> {
             })),
             home: blobs.repository().map(str::to_owned),
         }),
-        LayerSource::Spooled(blob) => Ok(Blob {
-            descriptor: blob.descriptor.clone(),
-            content: Some(Arc::new(Spooled(Arc::clone(blob)))),
-            home: None,
-        }),
+        LayerSource::Spooled(blob) => Ok(Blob::spooled(blob)),
         LayerSource::Recipe(_) => Err(uncompressed(layer)),
     });
     let blobs: Vec<Blob> = layers.chain([Ok(config)]).collect::<Result<_>>()?;
@@ -102,31 +99,13 @@ fn blobs(image: &Image, documents: &Documents) -> Result<Vec<Blob>> {
 }
 
 /// Brings every blob into the repository of `reference`; those that come from it are there already.
-async fn push_blobs(
-    shared: &Arc<Shared>,
-    reference: &Reference,
-    blobs: &[Blob],
-    near: Option<&str>,
-) -> Result<()> {
-    let session = shared.session(reference).await?;
-    let permits = Arc::new(Semaphore::new(AT_ONCE));
+async fn push_blobs(network: &Network, reference: &Reference, blobs: &[Blob]) -> Result<()> {
+    let session = network.session(reference).await?;
     let own = reference.context();
     let mut uploads = JoinSet::new();
     for blob in blobs.iter().filter(|blob| blob.home.as_ref() != Some(&own)) {
-        let prefix = format!("{}/", reference.registry());
-        let home = blob
-            .home
-            .as_deref()
-            .and_then(|home| home.strip_prefix(&prefix));
-        let mount_from = near.or(home).map(str::to_owned);
-        let upload = Upload {
-            descriptor: blob.descriptor.clone(),
-            content: blob.content.clone(),
-            mount_from,
-        };
-        let (session, permits) = (Arc::clone(&session), Arc::clone(&permits));
-        let repository = reference.repository().to_owned();
-        uploads.spawn(async move { send(&session, &repository, &upload, &permits).await });
+        let (session, reference, blob) = (Arc::clone(&session), reference.clone(), blob.clone());
+        uploads.spawn(async move { bring(&session, &reference, blob).await });
     }
     while let Some(result) = uploads.join_next().await {
         // Dropping the set ends the other uploads: nothing refers to what they left.
@@ -135,22 +114,44 @@ async fn push_blobs(
     Ok(())
 }
 
-async fn send(
-    session: &Session,
-    repository: &str,
-    upload: &Upload,
-    permits: &Semaphore,
-) -> Result<()> {
-    let _permit = permits.acquire().await.map_err(Error::other)?;
-    let source = upload.mount_from.as_deref().map(pull_scope);
-    let scopes: Vec<_> = [push_scope(repository)].into_iter().chain(source).collect();
-    Target {
-        session,
-        repository,
-        scopes: &scopes,
+/// Uploads a blob before its image is known. A failure is nobody's yet: saving the image tries again.
+pub(super) async fn ahead(network: Arc<Network>, reference: Reference, blob: Arc<SpooledBlob>) {
+    if let Ok(session) = network.session(&reference).await {
+        let _ = bring(&session, &reference, Blob::spooled(&blob)).await;
     }
-    .ensure(upload)
-    .await
+}
+
+/// Brings a blob into the repository of `reference`, once in the life of the session; who else wants it there waits.
+async fn bring(session: &Session, reference: &Reference, blob: Blob) -> Result<()> {
+    let (repository, digest) = (reference.repository(), blob.descriptor.digest);
+    let key = (repository.to_owned(), digest);
+    let cell = Arc::clone(session.uploads.blobs.lock().await.entry(key).or_default());
+    let upload = || async {
+        let permit = session.uploads.permits.acquire().await;
+        let _permit = permit.map_err(Error::other)?;
+        let prefix = format!("{}/", reference.registry());
+        let home = blob.home.as_deref();
+        let home = home.and_then(|home| home.strip_prefix(&prefix).map(str::to_owned));
+        let known = session.uploads.homes.lock().await.get(&digest).cloned();
+        let upload = Upload {
+            descriptor: blob.descriptor.clone(),
+            content: blob.content.clone(),
+            mount_from: home.or(known),
+        };
+        let source = upload.mount_from.as_deref().map(pull_scope);
+        let scopes: Vec<_> = [push_scope(repository)].into_iter().chain(source).collect();
+        Target {
+            session,
+            repository,
+            scopes: &scopes,
+        }
+        .ensure(&upload)
+        .await?;
+        let mut homes = session.uploads.homes.lock().await;
+        homes.entry(digest).or_insert_with(|| repository.to_owned());
+        Ok(())
+    };
+    cell.get_or_try_init(upload).await.copied()
 }
 
 /// The scope of writing `repository`.
@@ -160,11 +161,11 @@ pub(super) fn push_scope(repository: &str) -> String {
 
 /// Puts the manifest and makes sure that the name now leads to it.
 async fn put_manifest(
-    shared: &Arc<Shared>,
+    network: &Network,
     reference: &Reference,
     documents: &Documents,
 ) -> Result<()> {
-    let session = shared.session(reference).await?;
+    let session = network.session(reference).await?;
     let path = format!(
         "{}/manifests/{}",
         reference.repository(),
@@ -217,18 +218,16 @@ pub(super) async fn delete(session: &Session, reference: &Reference) -> Result<(
 
 /// The digest that `reference` leads to.
 pub(super) async fn resolve(session: &Session, reference: &Reference) -> Result<Option<Digest>> {
-    let response = ask(session, reference, Method::HEAD).await?;
+    let response = ask(session, reference).await?;
     match response.status() {
         StatusCode::NOT_FOUND => Ok(None),
         StatusCode::OK => match announced(response.headers())? {
             Some(digest) => Ok(Some(digest)),
             None => {
-                let response = ask(session, reference, Method::GET).await?;
-                let bytes = session
-                    .http
-                    .body(response, crate::oci::MAX_MANIFEST)
-                    .await?;
-                Ok(Some(Digest::of(&bytes)))
+                let request = request(session, reference, Method::GET)?;
+                let scopes = [pull_scope(reference.repository())];
+                let document = session.document(&request, &scopes, MAX_MANIFEST).await?;
+                Ok(document.map(|document| Digest::of(&document.bytes)))
             }
         },
         _ => Err(session.refusal(&Method::HEAD, response).await),

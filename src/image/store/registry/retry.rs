@@ -7,7 +7,6 @@ use std::time::Duration;
 
 /// How often a request is sent at most.
 pub(super) const ATTEMPTS: u32 = 5;
-const FIRST_DELAY: Duration = Duration::from_millis(300);
 const LONGEST_DELAY: Duration = Duration::from_secs(30);
 
 /// Whether a status says that the same request may succeed later.
@@ -18,14 +17,19 @@ pub(super) fn is_temporary(status: StatusCode) -> bool {
     )
 }
 
-/// How long to wait after `attempt` (from 0): three times longer each time, jittered by half; or what the
-/// registry asks for, within bounds.
-pub(super) fn delay(attempt: u32, headers: Option<&HeaderMap>) -> Duration {
-    let asked = headers.and_then(|headers| headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok());
-    if let Some(seconds) = asked {
-        return Duration::from_secs(seconds).min(LONGEST_DELAY);
+/// How long the registry asks to wait.
+pub(super) fn asked(headers: &HeaderMap) -> Option<Duration> {
+    let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds))
+}
+
+/// How long to wait after `attempt` (from 0): `pause` at first, three times longer each time, jittered by half; or
+/// what the registry `asked` for. Within bounds.
+pub(super) fn delay(pause: Duration, attempt: u32, asked: Option<Duration>) -> Duration {
+    if let Some(asked) = asked {
+        return asked.min(LONGEST_DELAY);
     }
-    let full = FIRST_DELAY
+    let full = pause
         .saturating_mul(3_u32.saturating_pow(attempt))
         .min(LONGEST_DELAY);
     // RandomState is seeded anew for every value: enough randomness to keep builds from retrying in step.
@@ -40,15 +44,14 @@ mod tests {
     #[test]
     fn delays_grow_and_obey() {
         for attempt in 0..10 {
-            let full = FIRST_DELAY
-                .saturating_mul(3_u32.pow(attempt))
-                .min(LONGEST_DELAY);
-            let delay = delay(attempt, None);
+            let pause = Duration::from_millis(300);
+            let full = pause.saturating_mul(3_u32.pow(attempt)).min(LONGEST_DELAY);
+            let delay = delay(pause, attempt, None);
             assert!(delay >= full / 2 && delay <= full, "{attempt}: {delay:?}");
         }
         let check = |value: &str, expected: Duration| {
             let headers = HeaderMap::from_iter([(RETRY_AFTER, value.parse().unwrap())]);
-            assert_eq!(delay(0, Some(&headers)), expected);
+            assert_eq!(delay(Duration::ZERO, 0, asked(&headers)), expected);
         };
         check("2", Duration::from_secs(2));
         check("99999", LONGEST_DELAY);

@@ -3,23 +3,25 @@
 use super::challenge::Challenge;
 use super::error::{operation, refused};
 use super::http::{Http, Payload, Request, Response};
-use super::{guard, retry};
-use crate::auth::{Credentials, Keychain};
-use crate::oci::Reference;
+use super::{Network, guard, retry};
+use crate::auth::Credentials;
+use crate::oci::{Digest, Reference};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use lifecycle_core::json::{self, Numbers};
-use reqwest::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use reqwest::{Method, StatusCode, Url};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, OnceCell, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 const MAX_TOKEN: u64 = 1 << 20;
 const CLIENT_ID: &str = "lifecycle";
+const UPLOADS_AT_ONCE: usize = 4;
 /// How long HTTPS has before HTTP is tried beside it, where both are allowed.
 const HTTPS_AHEAD: Duration = Duration::from_millis(300);
 
@@ -30,6 +32,23 @@ pub(super) struct Session {
     credentials: Credentials,
     source: String,
     state: Mutex<State>,
+    pub(super) uploads: Uploads,
+}
+
+/// What this process brings to a registry.
+pub(super) struct Uploads {
+    /// How many may be under way.
+    pub(super) permits: Semaphore,
+    /// By repository and blob; set once the blob is there.
+    pub(super) blobs: Mutex<HashMap<(String, Digest), Arc<OnceCell<()>>>>,
+    /// A repository that is known to have the blob.
+    pub(super) homes: Mutex<HashMap<Digest, String>>,
+}
+
+/// A document as a registry sends it.
+pub(super) struct Document {
+    pub(super) headers: HeaderMap,
+    pub(super) bytes: Vec<u8>,
 }
 
 struct State {
@@ -42,12 +61,11 @@ impl Session {
     pub(super) async fn open(
         reference: &Reference,
         insecure: bool,
-        keychain: &Keychain,
-        idle: Duration,
+        network: &Network,
     ) -> Result<Self> {
         let registry = reference.registry();
-        let (credentials, source) = keychain.credentials(registry)?;
-        let http = Http::new(registry, insecure, idle)?;
+        let (credentials, source) = network.keychain.credentials(registry)?;
+        let http = Http::new(registry, insecure, network)?;
         let base =
             |scheme: &str| Url::parse(&format!("{scheme}://{registry}/")).map_err(Error::other);
         let mut pings = JoinSet::new();
@@ -79,6 +97,11 @@ impl Session {
                         credentials,
                         source,
                         state: Mutex::new(state),
+                        uploads: Uploads {
+                            permits: Semaphore::new(UPLOADS_AT_ONCE),
+                            blobs: Mutex::default(),
+                            homes: Mutex::default(),
+                        },
                     });
                 }
                 Some(Ok(Err(error))) => failure = error,
@@ -113,11 +136,11 @@ impl Session {
                     continue;
                 }
                 Ok(response) if retry::is_temporary(response.status()) && !last => {
-                    retry::delay(attempt, Some(response.headers()))
+                    self.http.delay(attempt, retry::asked(response.headers()))
                 }
                 Ok(response) => return Ok(response),
                 Err(error) if last || error.kind() != ErrorKind::Other => return Err(error),
-                Err(_) => retry::delay(attempt, None),
+                Err(_) => self.http.delay(attempt, None),
             };
             sleep(delay).await;
             attempt += 1;
@@ -135,6 +158,33 @@ impl Session {
         match expected.contains(&response.status()) {
             true => Ok(response),
             false => Err(self.refusal(&request.method, response).await),
+        }
+    }
+
+    /// A whole document of at most `limit` bytes; `None` if there is none. A transfer that breaks off begins anew.
+    pub(super) async fn document(
+        &self,
+        request: &Request,
+        scopes: &[String],
+        limit: u64,
+    ) -> Result<Option<Document>> {
+        let mut attempt = 0;
+        loop {
+            let response = self.send(request, scopes).await?;
+            match response.status() {
+                StatusCode::OK => {}
+                StatusCode::NOT_FOUND => return Ok(None),
+                _ => return Err(self.refusal(&request.method, response).await),
+            }
+            let headers = response.headers().clone();
+            match self.http.body(response, limit).await {
+                Ok(bytes) => return Ok(Some(Document { headers, bytes })),
+                Err(error) if error.kind() == ErrorKind::Other && attempt + 1 < retry::ATTEMPTS => {
+                }
+                Err(error) => return Err(error),
+            }
+            sleep(self.http.delay(attempt, None)).await;
+            attempt += 1;
         }
     }
 
@@ -292,10 +342,10 @@ impl Session {
             let last = attempt + 1 >= retry::ATTEMPTS;
             let delay = match answer {
                 Ok(response) if retry::is_temporary(response.status()) && !last => {
-                    retry::delay(attempt, Some(response.headers()))
+                    self.http.delay(attempt, retry::asked(response.headers()))
                 }
                 Err(error) if error.kind() == ErrorKind::Other && !last => {
-                    retry::delay(attempt, None)
+                    self.http.delay(attempt, None)
                 }
                 answer => return answer,
             };
@@ -326,7 +376,7 @@ async fn ping(http: Http, base: Url) -> Result<(Url, Option<Challenge>)> {
             Ok(response)
                 if retry::is_temporary(response.status()) && attempt + 1 < retry::ATTEMPTS =>
             {
-                retry::delay(attempt, Some(response.headers()))
+                http.delay(attempt, retry::asked(response.headers()))
             }
             Ok(response) => {
                 return Err(refused(&http, &Method::GET, response, "no credentials tried").await);

@@ -11,19 +11,22 @@ use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const CERTS_DIRS: [&str; 2] = ["/etc/docker/certs.d", "/etc/containers/certs.d"];
 const MAX_PEM: u64 = 1 << 20;
 
-/// The client's TLS settings for `registry`.
+/// The client's TLS settings for `registry`, which may have a directory of its own in each of `certs_dirs`.
 ///
 /// # Errors
 /// A file in the registry's certs.d directory is broken.
-pub(super) fn config(registry: &str, insecure: bool) -> Result<ClientConfig> {
+pub(super) fn config(
+    registry: &str,
+    insecure: bool,
+    certs_dirs: &[PathBuf],
+) -> Result<ClientConfig> {
     let provider = Arc::new(ring::default_provider());
     let versions = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(Error::other)?;
-    let dirs = CERTS_DIRS.iter().map(|dir| Path::new(dir).join(registry));
+    let dirs = certs_dirs.iter().map(|dir| dir.join(registry));
     let own = Certificates::read(dirs)?;
     let builder = match insecure {
         true => versions

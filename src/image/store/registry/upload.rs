@@ -8,6 +8,7 @@ use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use reqwest::{Method, StatusCode, Url};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::time::sleep;
 
 /// Blobs up to this many bytes travel in the request that ends the upload.
@@ -26,8 +27,8 @@ pub(super) struct Upload {
 
 /// How one try to upload ended other than well.
 enum Setback {
-    /// Another try may go better.
-    Passing(Error),
+    /// Another try may go better; the registry may have said when.
+    Passing(Error, Option<Duration>),
     /// It never will.
     Final(Error),
 }
@@ -36,7 +37,7 @@ impl From<Error> for Setback {
     /// Kind `Other` covers lost connections and silence; refusals and damage have kinds of their own.
     fn from(error: Error) -> Self {
         match error.kind() {
-            ErrorKind::Other => Self::Passing(error),
+            ErrorKind::Other => Self::Passing(error, None),
             _ => Self::Final(error),
         }
     }
@@ -65,15 +66,15 @@ impl Target<'_> {
         loop {
             match self.push(upload).await {
                 Ok(()) => return Ok(()),
-                Err(Setback::Passing(_)) if attempt + 1 < retry::ATTEMPTS => {
-                    sleep(retry::delay(attempt, None)).await;
+                Err(Setback::Passing(_, asked)) if attempt + 1 < retry::ATTEMPTS => {
+                    sleep(self.session.http.delay(attempt, asked)).await;
                     // An answer that got lost may have been a good one.
                     if self.exists(upload).await.context(context)? {
                         return Ok(());
                     }
                     attempt += 1;
                 }
-                Err(Setback::Passing(error) | Setback::Final(error)) => {
+                Err(Setback::Passing(error, _) | Setback::Final(error)) => {
                     return Err(error.in_context(context()));
                 }
             }
@@ -118,10 +119,15 @@ impl Target<'_> {
         let mut url = location;
         url.query_pairs_mut()
             .append_pair("digest", &digest.to_string());
+        // Asking again to end an upload does no harm; sending bytes again might.
+        let repeatable = matches!(rest, Payload::Empty);
         let request = Request::new(Method::PUT, url)
             .header(CONTENT_TYPE, OCTETS)
             .payload(rest);
-        let response = self.once(&request).await?;
+        let response = match repeatable {
+            true => self.session.send(&request, self.scopes).await?,
+            false => self.once(&request).await?,
+        };
         match response.status() {
             StatusCode::CREATED | StatusCode::NO_CONTENT | StatusCode::OK => Ok(()),
             _ => Err(self.setback(&request.method, response).await),
@@ -151,7 +157,10 @@ impl Target<'_> {
         let response = self.session.send(&request, self.scopes).await?;
         match response.status() {
             StatusCode::ACCEPTED => Ok(Some(self.location(&response)?)),
-            _ => Err(self.setback(&request.method, response).await),
+            // What passes was waited for already.
+            _ => Err(Setback::Final(
+                self.session.refusal(&request.method, response).await,
+            )),
         }
     }
 
@@ -187,16 +196,23 @@ impl Target<'_> {
                     ]
                     .contains(&response.status()) =>
                 {
-                    return Ok(self.location(&response)?);
+                    // Where no new address is named the old one goes on.
+                    return match response.headers().contains_key(LOCATION) {
+                        true => Ok(self.location(&response)?),
+                        false => Ok(location),
+                    };
                 }
                 Ok(response) => self.setback(&request.method, response).await,
                 Err(error) => error.into(),
             };
-            match failure {
-                Setback::Passing(_) if attempt + 1 < retry::ATTEMPTS => {}
-                failure => return Err(failure),
-            }
-            sleep(retry::delay(attempt, None)).await;
+            let asked = match failure {
+                Setback::Passing(_, asked) if attempt + 1 < retry::ATTEMPTS => asked,
+                // It has been tried often enough: beginning anew would not help.
+                Setback::Passing(error, _) | Setback::Final(error) => {
+                    return Err(Setback::Final(error));
+                }
+            };
+            sleep(self.session.http.delay(attempt, asked)).await;
             attempt += 1;
             let (next, received) = self.progress(&location).await?;
             // Whoever gets ahead may try as often as it takes.
@@ -257,12 +273,12 @@ impl Target<'_> {
     }
 
     async fn setback(&self, method: &Method, response: Response) -> Setback {
-        let status = response.status();
+        let (status, asked) = (response.status(), retry::asked(response.headers()));
         // A token may have run out on the way (401); an upload may have been forgotten (404, 416).
         let passing = retry::is_temporary(status) || matches!(status.as_u16(), 401 | 404 | 416);
         let error = self.session.refusal(method, response).await;
         if passing {
-            Setback::Passing(error)
+            Setback::Passing(error, asked)
         } else {
             Setback::Final(error)
         }

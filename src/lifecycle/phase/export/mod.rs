@@ -145,6 +145,8 @@ pub fn export(
     let shop = Shop {
         reusable: &reusable,
         cache: pending.as_ref().and_then(PendingCache::update),
+        store: export.store,
+        names: export.names,
         spool_dir: export.spool_dir,
         workers,
     };

@@ -8,6 +8,7 @@ use lifecycle_image::layer::{
     self, Built, Compression, LayerRecipe, LayerSource, Outputs, Spool, Workers,
 };
 use lifecycle_image::oci::DiffId;
+use lifecycle_image::store::ImageStore;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -82,6 +83,9 @@ pub(super) enum ForCache {
 pub(super) struct Shop<'a> {
     pub reusable: &'a Reusable,
     pub cache: Option<&'a dyn CacheUpdate>,
+    /// Where the image goes, and under which names.
+    pub store: &'a dyn ImageStore,
+    pub names: &'a [String],
     pub spool_dir: &'a Path,
     pub workers: &'a Workers,
 }
@@ -205,6 +209,14 @@ fn build(
         return Err(Error::other("its files change while it is exported"));
     }
     let blob = blob.map(Arc::new);
+    if let Some(blob) = &blob {
+        if for_image {
+            shop.store.start_upload(blob, shop.names);
+        }
+        if let Some(update) = for_cache.filter(|_| form == Some(CacheForm::Blob)) {
+            update.announce(blob);
+        }
+    }
     let cache = match (tar, &blob) {
         (Some(tar), _) => Some(tar.finish()),
         (None, Some(blob)) if form == Some(CacheForm::Blob) => {

@@ -1,0 +1,7 @@
+//! Real registries on the loopback interface, and what may go wrong between them and a client.
+
+pub mod certificates;
+mod http;
+pub mod proxy;
+pub mod registry;
+pub mod tokens;

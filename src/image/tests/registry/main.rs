@@ -1,0 +1,7 @@
+//! The registry store against Debian's docker-registry, with a proxy between them that breaks things.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod access;
+mod faults;
+mod images;
+mod readers;
