@@ -183,7 +183,7 @@ fn what_cannot_be_mounted_is_uploaded() {
     let proxy = proxy.unwrap();
     let opened = open(&store, &name(proxy.address(), "base"));
     save(&store, &opened.image, &name(proxy.address(), "begun")).unwrap_err();
-    assert_eq!(proxy.count("PATCH", "/v2/x"), 1);
+    assert!(proxy.count("PATCH", "/v2/x") > 0);
 }
 
 #[test]
