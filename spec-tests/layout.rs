@@ -197,3 +197,21 @@ fn strings(value: &Value, key: &str) -> Vec<String> {
         .map(str::to_owned)
         .collect()
 }
+
+/// The files below a directory of layouts that are neither blobs named by their digest nor the two documents of a layout.
+///
+/// # Errors
+/// A directory cannot be read.
+pub fn leftovers(directory: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        if path.is_dir() {
+            found.extend(leftovers(&path)?);
+        } else if name.len() != 64 && name != "index.json" && name != "oci-layout" {
+            found.push(path);
+        }
+    }
+    Ok(found)
+}

@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use spec_tests::builder;
+use spec_tests::layout::leftovers;
 use spec_tests::site::{self, Site};
 use spec_tests::subject::{Outcome, Subject};
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
@@ -117,7 +120,7 @@ fn detection() {
 
 #[test]
 fn builds() {
-    let rows: [(&str, &str, i32, &[&str]); 12] = [
+    let rows: [(&str, &str, i32, &[&str]); 15] = [
         ("build fails", "exit 1", 51, &["exit status 1"]),
         ("build dies", "kill -9 $$", 51, &["signal"]),
         (
@@ -175,6 +178,24 @@ fn builds() {
             &["../../x"],
         ),
         (
+            "process type longer than a file name",
+            "printf '[[processes]]\\ntype = \"%0300d\"\\ncommand = [\"a\"]\\n' 1 >\"$CNB_LAYERS_DIR/launch.toml\"",
+            62,
+            &["invalid process type", "255 bytes"],
+        ),
+        (
+            "layer whose name is not text",
+            "name=$(printf 'a\\377')\nmkdir \"$CNB_LAYERS_DIR/$name\"\nprintf '[types]\\nlaunch = true\\n' >\"$CNB_LAYERS_DIR/$name.toml\"",
+            52,
+            &["not UTF-8"],
+        ),
+        (
+            "layer named ..",
+            "printf '[types]\\nlaunch = true\\n' >\"$CNB_LAYERS_DIR/...toml\"",
+            52,
+            &["...toml does not name a layer"],
+        ),
+        (
             "layer without contents",
             "printf '[types]\\nlaunch = true\\n' >\"$CNB_LAYERS_DIR/a.toml\"",
             62,
@@ -223,7 +244,7 @@ fn symbolic_links_where_the_lifecycle_writes() {
 }
 
 #[test]
-fn links_and_pipes_in_the_app() {
+fn odd_files_in_the_app() {
     let work = site::work_directory().unwrap();
     let site = site(work.path(), PASS, BUILD);
     symlink("/nowhere", site.app.join("dangling")).unwrap();
@@ -231,6 +252,11 @@ fn links_and_pipes_in_the_app() {
     let pipe =
         Outcome::of(std::process::Command::new("mkfifo").arg(site.app.join("pipe"))).unwrap();
     assert_eq!(pipe.code, Some(0), "{}", pipe.text);
+    write(&site.app.join(OsStr::from_bytes(b"a\nb\xff")), "");
+    // Paths of this depth are as long as the system allows.
+    let mut deep = site.app.clone();
+    deep.extend(std::iter::repeat_n("d", 1900));
+    fs::create_dir_all(deep).unwrap();
     let outcome = create(&site);
     assert_eq!(outcome.code, Some(0), "{}", outcome.text);
 }
@@ -268,7 +294,7 @@ fn a_full_disk_keeps_the_old_image() {
     assert_eq!(outcome.code, Some(62), "{}", outcome.text);
     assert!(outcome.text.contains("ERROR"), "{}", outcome.text);
     assert_eq!(site.app_image().unwrap().digest, before);
-    assert_eq!(leftovers(&site.layouts), Vec::<PathBuf>::new());
+    assert_eq!(leftovers(&site.layouts).unwrap(), Vec::<PathBuf>::new());
 }
 
 fn check(name: &str, detect: &str, build: &str, sabotage: fn(&Site), code: i32, words: &[&str]) {
@@ -289,7 +315,11 @@ fn check(name: &str, detect: &str, build: &str, sabotage: fn(&Site), code: i32, 
         !site.app_layout().join("index.json").exists(),
         "{name}: an image was written"
     );
-    assert_eq!(leftovers(&site.layouts), Vec::<PathBuf>::new(), "{name}");
+    assert_eq!(
+        leftovers(&site.layouts).unwrap(),
+        Vec::<PathBuf>::new(),
+        "{name}"
+    );
     assert!(
         !site.layers.join("report.toml").exists(),
         "{name}: a report was written"
@@ -318,19 +348,4 @@ fn descriptor(site: &Site) -> PathBuf {
 
 fn write(path: &Path, text: &str) {
     fs::write(path, text).unwrap();
-}
-
-/// Files of the layouts that are neither blobs named by their digest nor the two documents of a layout.
-fn leftovers(directory: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(directory).unwrap() {
-        let path = entry.unwrap().path();
-        let name = path.file_name().unwrap().to_string_lossy().into_owned();
-        if path.is_dir() {
-            found.extend(leftovers(&path));
-        } else if name.len() != 64 && name != "index.json" && name != "oci-layout" {
-            found.push(path);
-        }
-    }
-    found
 }

@@ -1,4 +1,4 @@
-//! The phases one by one give the image that the creator gives.
+//! The phases one by one give the image that the creator gives, and refuse bad documents of the phases before them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use spec_tests::builder;
@@ -9,6 +9,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, chown, lchown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
 /// Buildpacks don't run as root; this is `nobody`, who is in every passwd file.
 const NOBODY: u32 = 65534;
@@ -49,9 +50,29 @@ fn phases_and_creator_agree() {
     assert_eq!(separate[0].digest, created.digest);
 }
 
+/// The phases in their order, with their flags.
+const PHASES: [(&str, &str); 5] = [
+    ("analyzer", "gid layers layout layout-dir run uid"),
+    ("detector", "app buildpacks layers order platform"),
+    ("restorer", "cache-dir gid layers layout layout-dir uid"),
+    ("builder", "app buildpacks layers platform"),
+    (
+        "exporter",
+        "app cache-dir gid launcher layers layout layout-dir run uid",
+    ),
+];
+
 /// Analyze, detect, restore, build and export, each by its own binary, as an untrusted builder's platform runs them.
 fn build(site: &Site, subject: &Subject) -> Image {
     clear(site);
+    for (name, _) in PHASES {
+        let outcome = Outcome::of(&mut phase(site, subject, name)).unwrap();
+        assert_eq!(outcome.code, Some(0), "{name}: {}", outcome.text);
+    }
+    site.app_image().unwrap()
+}
+
+fn phase(site: &Site, subject: &Subject, name: &str) -> Command {
     let owner = fs::metadata(&site.layers).unwrap();
     let (uid, gid) = (owner.uid(), owner.gid());
     let values = [
@@ -71,43 +92,67 @@ fn build(site: &Site, subject: &Subject) -> Image {
         ("run", site.builder.run.display().to_string()),
         ("uid", uid.to_string()),
     ];
-    let phases = [
-        (
-            "analyzer",
-            "gid layers layout layout-dir run uid",
-            Some(APP_IMAGE),
-        ),
-        ("detector", "app buildpacks layers order platform", None),
-        (
-            "restorer",
-            "cache-dir gid layers layout layout-dir uid",
-            None,
-        ),
-        ("builder", "app buildpacks layers platform", None),
-        (
-            "exporter",
-            "app cache-dir gid launcher layers layout layout-dir run uid",
-            Some(APP_IMAGE),
-        ),
-    ];
-    for (name, flags, image) in phases {
-        let flags: Vec<&str> = flags.split(' ').collect();
-        let mut command = subject.command(name);
-        command
-            .env("CNB_PLATFORM_API", "0.15")
-            .env("CNB_EXPERIMENTAL_MODE", "quiet");
-        let given = values.iter().filter(|(flag, _)| flags.contains(flag));
-        command
-            .args(given.map(|(flag, value)| format!("-{flag}={value}")))
-            .args(image);
-        // The others change to the user themselves.
-        if !flags.contains(&"uid") {
-            command.uid(uid).gid(gid);
-        }
-        let outcome = Outcome::of(&mut command).unwrap();
-        assert_eq!(outcome.code, Some(0), "{name}: {}", outcome.text);
+    let (_, flags) = PHASES
+        .into_iter()
+        .find(|(phase, _)| *phase == name)
+        .unwrap();
+    let flags: Vec<&str> = flags.split(' ').collect();
+    let mut command = subject.command(name);
+    command
+        .env("CNB_PLATFORM_API", "0.15")
+        .env("CNB_EXPERIMENTAL_MODE", "quiet");
+    let given = values.iter().filter(|(flag, _)| flags.contains(flag));
+    command.args(given.map(|(flag, value)| format!("-{flag}={value}")));
+    if ["analyzer", "exporter"].contains(&name) {
+        command.arg(APP_IMAGE);
     }
-    site.app_image().unwrap()
+    // The others change to the user themselves.
+    if !flags.contains(&"uid") {
+        command.uid(uid).gid(gid);
+    }
+    command
+}
+
+#[test]
+fn bad_hand_over_documents() {
+    const MALFORMED: Option<&str> = Some("[[group");
+    let rows = [
+        ("detector", "analyzed.toml", MALFORMED, 1),
+        ("restorer", "group.toml", None, 1),
+        ("restorer", "group.toml", MALFORMED, 1),
+        ("builder", "group.toml", MALFORMED, 1),
+        ("builder", "plan.toml", None, 1),
+        ("builder", "plan.toml", MALFORMED, 1),
+        ("builder", "analyzed.toml", MALFORMED, 1),
+        ("exporter", "group.toml", MALFORMED, 1),
+        ("exporter", "analyzed.toml", MALFORMED, 3),
+        ("exporter", "project-metadata.toml", MALFORMED, 1),
+        ("exporter", "config/metadata.toml", None, 62),
+        ("exporter", "config/metadata.toml", MALFORMED, 62),
+    ];
+    let work = site::work_directory().unwrap();
+    let builder = builder::scripted(&work.path().join("cnb"), "exit 0", BUILD).unwrap();
+    let site = Site::new(work.path(), builder).unwrap();
+    site.make_run_image().unwrap();
+    let subject = reachable(&Subject::under_test().unwrap(), &work.path().join("bin"));
+    let digest = build(&site, &subject).digest;
+    for (name, document, content, code) in rows {
+        let path = site.layers.join(document);
+        let good = fs::read(&path).ok();
+        match content {
+            Some(content) => fs::write(&path, content).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+        let outcome = Outcome::of(&mut phase(&site, &subject, name)).unwrap();
+        let row = format!("{name}, {document} {content:?}: {}", outcome.text);
+        assert_eq!(outcome.code, Some(code), "{row}");
+        assert!(outcome.text.contains(&path.display().to_string()), "{row}");
+        assert_eq!(site.app_image().unwrap().digest, digest, "{row}");
+        match good {
+            Some(good) => fs::write(&path, good).unwrap(),
+            None => fs::remove_file(&path).unwrap(),
+        }
+    }
 }
 
 /// Empties the layers directory and gives the directories that phases write to the user who builds.
