@@ -93,8 +93,9 @@ pub fn export(
     cache: Option<&dyn Cache>,
     log: &Log,
 ) -> Result<(), Failure> {
-    let extension = extension(inputs, build.analyzed, log)?;
+    guard_extensions(inputs, log)?;
     let project = documents::read_project_metadata(&inputs.project_metadata, log)?;
+    let extension = extension(inputs, build.analyzed, log)?;
     let store = stores
         .images(inputs)
         .context(|| "failed to create new app image")?;
@@ -307,15 +308,20 @@ fn run_image_names(
     })
 }
 
-/// What extensions made of the run image. It is experimental at first, and not supported in layouts.
-fn extension(inputs: &Inputs, analyzed: &Analyzed, log: &Log) -> CoreResult<Option<Extension>> {
-    let api = inputs.platform_api;
+/// Extended run images are experimental at first.
+fn guard_extensions(inputs: &Inputs, log: &Log) -> CoreResult<()> {
     let extended = inputs.extended_dir.join("run").read_dir();
     let any = extended.is_ok_and(|mut entries| entries.next().is_some());
-    if any && !api.has(Feature::GeneratedContexts) {
+    if any && !inputs.platform_api.has(Feature::GeneratedContexts) {
         let mode = ExperimentalMode::from_env(&inputs.process_env);
         mode.guard(Experimental::Dockerfiles, log)?;
     }
+    Ok(())
+}
+
+/// What extensions made of the run image; layouts have no such thing.
+fn extension(inputs: &Inputs, analyzed: &Analyzed, log: &Log) -> CoreResult<Option<Extension>> {
+    let api = inputs.platform_api;
     if !api.has(Feature::RunImageExtension) || inputs.use_layout {
         return Ok(None);
     }

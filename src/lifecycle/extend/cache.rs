@@ -7,6 +7,7 @@ use lifecycle_image::layer::{BlobSource, Layer, LayerSource};
 use lifecycle_image::oci::{Descriptor, DiffId, Digest, ManifestKind, Verified};
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
+use std::ffi::CStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
@@ -95,13 +96,22 @@ impl LayerCache {
         while let Some(entry) = entries.read() {
             let entry = entry?;
             let name = entry.file_name();
-            let stat = rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
-            let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
-            if regular && self.is_old(&stat) {
-                rustix::fs::unlinkat(&self.directory, name, AtFlags::empty())?;
+            // Another extender, of another image on the same volume, may be at it as well.
+            let removed = self.remove_if_old(name);
+            if !matches!(removed, Ok(()) | Err(Errno::NOENT)) {
+                removed?;
             }
         }
         Ok(())
+    }
+
+    fn remove_if_old(&self, name: &CStr) -> Result<(), Errno> {
+        let stat = rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        let regular = FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+        match regular && self.is_old(&stat) {
+            true => rustix::fs::unlinkat(&self.directory, name, AtFlags::empty()),
+            false => Ok(()),
+        }
     }
 
     fn is_old(&self, stat: &Stat) -> bool {
@@ -194,7 +204,7 @@ fn open_own(parent: &OwnedFd) -> Result<Option<OwnedFd>, Errno> {
     }
 }
 
-/// Makes an empty directory; whatever is in its place is moved aside, as its owner may remove it at any time.
+/// Makes an empty directory; whatever is in its place is moved aside.
 fn replace(parent: &OwnedFd) -> Result<(), Errno> {
     let aside = format!("{NAME}.untrusted.{}", std::process::id());
     match rustix::fs::renameat(parent, NAME, parent, &aside) {

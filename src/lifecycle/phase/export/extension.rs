@@ -1,7 +1,6 @@
 //! What extensions did to the run image: the extender leaves an image in `<extended>/run` (FACTS 5.5).
 
 use crate::extend;
-use crate::log::Log;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use lifecycle_image::layer::{
     Compression, Layer, LayerSource, Outputs, Spool, Workers, open_stored, pack,
@@ -77,19 +76,9 @@ impl Extension {
     ///
     /// # Errors
     /// A layer's data is malformed, or cannot be written to `spool_dir`.
-    pub(super) fn layers(
-        &self,
-        spool_dir: &Path,
-        workers: &Workers,
-        log: &Log,
-    ) -> Result<Vec<Layer>> {
+    pub(super) fn layers(&self, spool_dir: &Path, workers: &Workers) -> Result<Vec<Layer>> {
         let layers = self.layers.iter().map(|(index, layer)| {
-            let id = format!("from extensions:extended-layer-{index}");
-            let added = rewritten(layer, spool_dir, workers)
-                .context(|| format!("creating layer '{id}'"))?;
-            log.info(format_args!("Adding layer '{id}'"));
-            log.debug(format_args!("Layer '{id}' SHA: {}", added.diff_id));
-            Ok(added)
+            rewritten(layer, spool_dir, workers).context(|| format!("rewrite layer {index}"))
         });
         layers.collect()
     }
@@ -169,9 +158,8 @@ mod tests {
         assert!(Extension::read(dir.path()).unwrap().is_none());
         extended(dir.path(), 3);
         let extension = Extension::read(dir.path()).unwrap().unwrap();
-        let log = Log::to(std::io::sink(), crate::log::Level::Info, false);
         let layers = extension
-            .layers(dir.path(), &Workers::for_machine(), &log)
+            .layers(dir.path(), &Workers::for_machine())
             .unwrap();
         let created = layers
             .iter()

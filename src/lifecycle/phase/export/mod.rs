@@ -152,7 +152,7 @@ pub fn export(
     };
     let extended = match export.extension {
         Some(extension) => extension
-            .layers(export.spool_dir, workers, log)
+            .layers(export.spool_dir, workers)
             .context(|| "exporting extension layers")?,
         None => Vec::new(),
     };
