@@ -89,6 +89,23 @@ pub fn diff_id(recipe: &LayerRecipe, workers: &Workers) -> Result<DiffId> {
     Ok(build(recipe, Outputs::default(), workers)?.diff_id)
 }
 
+/// The size of the layer's tar in bytes, which is known without reading any file.
+///
+/// # Errors
+/// A file is of a kind that layers do not hold, or cannot be examined.
+pub fn size(recipe: &LayerRecipe) -> Result<u64> {
+    let root = tar::root(recipe)?;
+    let mut size = 0;
+    tar::lay_out(recipe, root.as_ref(), &mut |part| {
+        size += match part {
+            Part::Bytes(bytes) => bytes.len() as u64,
+            Part::File(content) => content.size,
+        };
+        Ok(())
+    })?;
+    Ok(size)
+}
+
 /// What a worker did to the block of this number.
 enum Event {
     Filled(u64, Result<Pooled>),

@@ -21,7 +21,8 @@ mod unpack;
 mod walk;
 mod workers;
 
-pub use build::{Built, Compression, Outputs, Spool, build, diff_id, pack};
+pub use build::{Built, Compression, Outputs, Spool, build, diff_id, pack, size};
+pub(crate) use unpack::decompress;
 pub use unpack::open_stored;
 pub use workers::Workers;
 
@@ -67,6 +68,15 @@ pub trait BlobSource: Send + Sync {
     /// # Errors
     /// The store fails.
     fn open(&self, descriptor: &Descriptor) -> Result<Option<Box<dyn Read + Send>>>;
+
+    /// [`BlobSource::open`] for each of `descriptors`. A store that hands out nothing but whole images reads the
+    /// image once for all of them.
+    ///
+    /// # Errors
+    /// As [`BlobSource::open`].
+    fn open_all(&self, descriptors: &[Descriptor]) -> Result<Vec<Option<Box<dyn Read + Send>>>> {
+        descriptors.iter().map(|one| self.open(one)).collect()
+    }
 
     /// Whether the store holds the blob's data, which a sparse layout may not.
     ///

@@ -3,7 +3,7 @@
 use super::{Layer, LayerSource};
 use flate2::read::MultiGzDecoder;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
-use std::io::{Cursor, Read};
+use std::io::{self, Chain, Cursor, Read};
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -25,10 +25,15 @@ pub fn open_stored(layer: &Layer) -> Result<Box<dyn Read + Send>> {
             format!("the data of layer {diff_id} is missing"),
         )
     })?;
-    decompress(blob).context(|| format!("read layer {diff_id}"))
+    let tar = decompress(blob).context(|| format!("read layer {diff_id}"))?;
+    Ok(Box::new(tar))
 }
 
-fn decompress(mut blob: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
+/// The content of a layer's blob: what it starts with says how it is compressed.
+///
+/// # Errors
+/// Kind `Corrupt`: an unknown compression. Or `blob` fails.
+pub(crate) fn decompress<R: Read>(mut blob: R) -> Result<Unpacked<R>> {
     let mut start = Vec::with_capacity(ZSTD.len());
     blob.by_ref()
         .take(ZSTD.len() as u64)
@@ -42,10 +47,27 @@ fn decompress(mut blob: Box<dyn Read + Send>) -> Result<Box<dyn Read + Send>> {
     let compressed = start.starts_with(&GZIP);
     let blob = Cursor::new(start).chain(blob);
     Ok(if compressed {
-        Box::new(MultiGzDecoder::new(blob))
+        Unpacked::Gzip(Box::new(MultiGzDecoder::new(blob)))
     } else {
-        Box::new(blob)
+        Unpacked::Plain(blob)
     })
+}
+
+type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
+
+/// The tar in a blob.
+pub(crate) enum Unpacked<R> {
+    Gzip(Box<MultiGzDecoder<Whole<R>>>),
+    Plain(Whole<R>),
+}
+
+impl<R: Read> Read for Unpacked<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Gzip(blob) => blob.read(buffer),
+            Self::Plain(blob) => blob.read(buffer),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -41,6 +41,15 @@ impl ManifestKind {
             Self::Oci => "application/vnd.oci.image.layer.v1.tar+gzip",
         }
     }
+
+    /// The media type of a layer that is not compressed.
+    pub const fn plain_layer(self) -> &'static str {
+        match self {
+            Self::Docker => "application/vnd.docker.image.rootfs.diff.tar",
+            Self::Oci => "application/vnd.oci.image.layer.v1.tar",
+        }
+    }
+
     /// `media_type` in this set's words, if it is a layer type that both sets have; else unchanged.
     pub fn layer_as(self, media_type: &str) -> String {
         let row = LAYER_TYPES
@@ -58,8 +67,8 @@ impl ManifestKind {
 const LAYER_TYPES: [(&str, &str); 4] = [
     (ManifestKind::Docker.layer(), ManifestKind::Oci.layer()),
     (
-        "application/vnd.docker.image.rootfs.diff.tar",
-        "application/vnd.oci.image.layer.v1.tar",
+        ManifestKind::Docker.plain_layer(),
+        ManifestKind::Oci.plain_layer(),
     ),
     (
         "application/vnd.docker.image.rootfs.diff.tar.zstd",

@@ -1,13 +1,27 @@
 //! Where images live: registries, OCI layouts, daemons, behind one trait.
 
+pub mod daemon;
 pub mod layout;
 pub mod registry;
+mod tls;
 
 use crate::image::Image;
 use crate::layer::SpooledBlob;
 use crate::oci::Digest;
-use lifecycle_core::error::{Error, Result};
+use lifecycle_core::error::{Error, Result, ResultExt};
 use std::sync::Arc;
+
+/// The threads on which a store waits for the network.
+///
+/// # Errors
+/// They cannot be started.
+fn runtime(threads: usize) -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .context(|| "start network threads")
+}
 
 /// A place for images.
 pub trait ImageStore: Send + Sync {
@@ -43,6 +57,11 @@ pub trait ImageStore: Send + Sync {
         Ok(())
     }
 
+    /// In what form new layers are handed to [`ImageStore::save`].
+    fn layer_form(&self) -> LayerForm {
+        LayerForm::Compressed
+    }
+
     /// What messages and analyzed.toml call the image: its name as given, in layouts the path.
     fn display_name(&self, name: &str) -> String {
         name.to_owned()
@@ -75,6 +94,15 @@ pub trait ImageStore: Send + Sync {
         let _ = name;
         Ok(())
     }
+}
+
+/// How a store wants layers that it does not have yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LayerForm {
+    /// As compressed blobs ([`LayerSource::Spooled`](crate::layer::LayerSource::Spooled)).
+    Compressed,
+    /// As tars to be made while they are sent ([`LayerSource::Recipe`](crate::layer::LayerSource::Recipe)).
+    Recipe,
 }
 
 /// An image and how its store identifies it.

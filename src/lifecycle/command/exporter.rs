@@ -1,6 +1,6 @@
 //! Exporter: assembles the app image and the cache.
 
-use super::stores::Stores;
+use super::stores::{self, Stores};
 use super::{Command, documents};
 use crate::log::Log;
 use crate::phase::export::{self, Export, Exported, Extension, HistoryStyle, LauncherSboms};
@@ -21,7 +21,7 @@ use lifecycle_core::time::rfc3339;
 use lifecycle_image::cache::Cache;
 use lifecycle_image::layer::Workers;
 use lifecycle_image::store::{ImageStore, Opened};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// Where the lifecycle's own files are in a builder.
 const LIFECYCLE_DIR: &str = "/cnb/lifecycle";
@@ -188,7 +188,7 @@ fn run(
         reports_bom: !api.has(Feature::LegacyBomFiles),
         store: destination.store,
         names: &names,
-        spool_dir: &temp_dir(inputs),
+        spool_dir: &stores::temp_dir(inputs),
     };
     export::export(&export, cache, &Workers::for_machine(), log)
 }
@@ -211,7 +211,10 @@ impl Images {
         let previous = previous.filter(|reference| !reference.is_empty());
         if let Some(reference) = previous {
             let shown = store.display_name(reference);
-            log.info(format_args!("Reusing layers from image '{shown}'"));
+            match inputs.use_daemon {
+                true => log.debug(format_args!("Reusing layers from image with id '{shown}'")),
+                false => log.info(format_args!("Reusing layers from image '{shown}'")),
+            }
         }
         let created = created(inputs, log);
         let output = inputs.output_image.as_deref().unwrap_or_default();
@@ -344,12 +347,4 @@ fn takes_extended_config(inputs: &Inputs, analyzed: &Analyzed) -> bool {
         .as_ref()
         .is_some_and(|image| image.extend);
     extends && !inputs.use_layout && inputs.platform_api.has(Feature::RunImageExtension)
-}
-
-fn temp_dir(inputs: &Inputs) -> PathBuf {
-    let dir = inputs
-        .process_env
-        .get("TMPDIR")
-        .filter(|dir| !dir.is_empty());
-    dir.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
 }

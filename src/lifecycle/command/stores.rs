@@ -1,7 +1,7 @@
 //! Connects a command to the places that its inputs name.
 
 use crate::log::Log;
-use crate::platform::{Inputs, Secret};
+use crate::platform::{Inputs, Secret, privileges};
 use lifecycle_core::api::Feature;
 use lifecycle_core::env::Env;
 use lifecycle_core::error::{Error, Result, ResultExt};
@@ -9,34 +9,45 @@ use lifecycle_image::auth::{ConfigPlaces, Keychain, Sources};
 use lifecycle_image::cache::{Cache, ImageCache, OldImage, VolumeCache};
 use lifecycle_image::oci::{Platform, Reference};
 use lifecycle_image::store::ImageStore;
+use lifecycle_image::store::daemon::{DaemonStore, Endpoint, Settings};
 use lifecycle_image::store::layout::LayoutStore;
 use lifecycle_image::store::registry::{Options, RegistryStore};
 use std::ffi::OsStr;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 /// Where a program finds images and caches. Credentials are in memory from the start; connections are made when
 /// somebody asks, once for all phases of the program.
 pub struct Stores {
     keychain: Keychain,
     registry: OnceLock<Arc<RegistryStore>>,
+    /// The daemon, until somebody connects to it.
+    endpoint: Mutex<Option<Endpoint>>,
+    daemon: OnceLock<Arc<dyn ImageStore>>,
 }
 
 impl Stores {
-    /// Resolves the credentials for every registry that `inputs` and `more` references name. Starts no thread, so
-    /// that privileges can be dropped afterwards.
+    /// Resolves the credentials for every registry that `inputs` and `more` references name, and opens connections to
+    /// a daemon that only root may open. Starts no thread, so that privileges can be dropped afterwards.
     ///
     /// # Errors
     /// `failed to resolve keychain: ...`: the platform's credentials are malformed.
+    /// `failed to initialize docker client: ...`: nobody can tell where the daemon is.
     pub fn prepare(inputs: &Inputs, more: &[&str]) -> Result<Self> {
         let references = inputs
             .registry_images()
             .into_iter()
             .chain(more.iter().copied());
         let keychain = keychain(inputs, references).context(|| "failed to resolve keychain")?;
+        let settings = daemon_settings(&inputs.process_env);
+        let prepare = || Endpoint::prepare(&settings, privileges::changes_user(inputs));
+        let endpoint = inputs.use_daemon.then(prepare).transpose();
+        let endpoint = endpoint.context(|| "failed to initialize docker client")?;
         Ok(Self {
             keychain,
             registry: OnceLock::new(),
+            endpoint: Mutex::new(endpoint),
+            daemon: OnceLock::new(),
         })
     }
 
@@ -51,9 +62,21 @@ impl Stores {
                 root: root.clone(),
                 platform: Platform::host(),
             })),
-            _ if inputs.use_daemon => Err(Error::other("images in a daemon are not supported yet")),
+            _ if inputs.use_daemon => self.daemon(inputs),
             _ => self.registry(inputs),
         }
+    }
+
+    fn daemon(&self, inputs: &Inputs) -> Result<Arc<dyn ImageStore>> {
+        if let Some(store) = self.daemon.get() {
+            return Ok(Arc::clone(store));
+        }
+        let mut endpoint = self.endpoint.lock().unwrap_or_else(PoisonError::into_inner);
+        let endpoint = endpoint
+            .take()
+            .ok_or_else(|| Error::other("the docker daemon could not be connected to"))?;
+        let store: Arc<dyn ImageStore> = Arc::new(DaemonStore::new(endpoint, temp_dir(inputs))?);
+        Ok(Arc::clone(self.daemon.get_or_init(|| store)))
     }
 
     /// Registries, wherever the other images are: extended base images and cache images always come from there.
@@ -123,6 +146,18 @@ fn keychain<'a>(
     Keychain::resolve(&sources, references.into_iter().filter_map(registry))
 }
 
+/// Where the daemon is, by the environment.
+fn daemon_settings(env: &Env) -> Settings {
+    let filled = |name: &str| env.get(name).filter(|value| !value.is_empty());
+    let text = |name: &str| Some(filled(name)?.to_string_lossy().into_owned());
+    Settings {
+        host: text("DOCKER_HOST"),
+        cert_path: filled("DOCKER_CERT_PATH").map(PathBuf::from),
+        tls_verify: filled("DOCKER_TLS_VERIFY").is_some(),
+        api_version: text("DOCKER_API_VERSION"),
+    }
+}
+
 /// Where credentials may be, by the environment.
 fn sources(env: &Env, platform_auth: Option<&Secret>) -> Sources {
     let path = |name: &str| {
@@ -144,4 +179,13 @@ fn sources(env: &Env, platform_auth: Option<&Secret>) -> Sources {
         skip_amazon: is_true("CNB_REGISTRY_AUTH_KEYCHAIN_SKIP_AMAZON"),
         skip_azure: is_true("CNB_REGISTRY_AUTH_KEYCHAIN_SKIP_AZURE"),
     }
+}
+
+/// Where layers wait until they are saved.
+pub fn temp_dir(inputs: &Inputs) -> PathBuf {
+    let dir = inputs
+        .process_env
+        .get("TMPDIR")
+        .filter(|dir| !dir.is_empty());
+    dir.map_or_else(|| PathBuf::from("/tmp"), PathBuf::from)
 }

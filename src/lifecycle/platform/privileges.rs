@@ -127,17 +127,22 @@ fn enter(dir: OwnedFd, uid: Uid, gid: Gid) -> Result<Dir, Errno> {
     Dir::new(dir)
 }
 
+/// Whether [`run_as_user`] will change the user.
+pub fn changes_user(inputs: &Inputs) -> bool {
+    let (uid, gid) = (Uid::from_raw(inputs.uid), Gid::from_raw(inputs.gid));
+    uid != rustix::process::getuid() || gid != rustix::process::getgid()
+}
+
 /// Continues as the user of `inputs`, without any supplementary group. Nothing happens when the process already is that
 /// user.
 ///
 /// # Errors
 /// `failed to exec as user U:G: ...`: the rights are lacking, or threads are running: on Linux they would keep theirs.
 pub fn run_as_user(inputs: &Inputs) -> Result<()> {
-    let (uid, gid) = (Uid::from_raw(inputs.uid), Gid::from_raw(inputs.gid));
-    if uid == rustix::process::getuid() && gid == rustix::process::getgid() {
+    if !changes_user(inputs) {
         return Ok(());
     }
-    become_user(uid, gid)
+    become_user(Uid::from_raw(inputs.uid), Gid::from_raw(inputs.gid))
         .context(|| format!("failed to exec as user {}:{}", inputs.uid, inputs.gid))
 }
 

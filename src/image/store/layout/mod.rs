@@ -5,6 +5,8 @@
 mod read;
 mod write;
 
+pub(super) use write::{OCI_LAYOUT, index};
+
 use super::{ImageStore, Opened, Saved};
 use crate::image::Image;
 use crate::oci::{Digest, Identifier, Platform, Reference};

@@ -12,7 +12,7 @@ use lifecycle_core::value::Value;
 use std::path::Path;
 
 /// The file that marks a directory as a layout.
-const OCI_LAYOUT: &str = "{\n    \"imageLayoutVersion\": \"1.0.0\"\n}";
+pub(in crate::store) const OCI_LAYOUT: &str = "{\n    \"imageLayoutVersion\": \"1.0.0\"\n}";
 
 /// Saves `image` as the only image of the layout at `dir`, where it stands for `ref_name`; blobs of earlier images stay.
 pub(super) fn save(dir: &Path, image: &Image, ref_name: Option<&str>) -> Result<Descriptor> {
@@ -86,7 +86,7 @@ fn present(dir: &Path, digest: &Digest, size: u64) -> Result<bool> {
 }
 
 /// index.json with one manifest, in the reference's bytes.
-fn index(manifest: &Descriptor, ref_name: Option<&str>) -> String {
+pub(in crate::store) fn index(manifest: &Descriptor, ref_name: Option<&str>) -> String {
     let annotations = ref_name.map(|name| {
         let name = json::to_string(&Value::from(name));
         format!(",\n         \"annotations\": {{\n            \"{REF_NAME}\": {name}\n         }}")

@@ -128,11 +128,7 @@ impl RegistryStore {
     /// # Errors
     /// The threads for network work cannot be started.
     pub fn new(options: Options) -> Result<Self> {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .context(|| "start network threads")?;
+        let runtime = super::runtime(2)?;
         let Options {
             keychain,
             insecure,

@@ -1,17 +1,13 @@
 //! TLS and proxies: the system's certificates (`SSL_CERT_FILE`, `SSL_CERT_DIR`), Docker's certs.d directories
 //! with client certificates, and no verification for registries marked insecure.
 
-use lifecycle_core::error::{Error, Result, ResultExt};
-use lifecycle_core::file;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use std::path::{Path, PathBuf};
+use crate::store::tls::{AnyCertificate, chain, key};
+use lifecycle_core::error::{Error, Result};
+use rustls::crypto::ring;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::{ClientConfig, RootCertStore};
+use std::path::PathBuf;
 use std::sync::Arc;
-
-const MAX_PEM: u64 = 1 << 20;
 
 /// The client's TLS settings for `registry`, which may have a directory of its own in each of `certs_dirs`.
 ///
@@ -67,68 +63,15 @@ impl Certificates {
                 .collect();
             files.sort();
             for path in files {
-                let context = || format!("read {}", path.display());
                 match path.extension().and_then(|extension| extension.to_str()) {
-                    Some("crt") => found.authorities.extend(chain(&path).context(context)?),
+                    Some("crt") => found.authorities.extend(chain(&path)?),
                     Some("cert") => {
-                        let key = path.with_extension("key");
-                        let pem = file::read_bytes(&key, MAX_PEM)?;
-                        let key = PrivateKeyDer::from_pem_slice(&pem).map_err(Error::other);
-                        found.client =
-                            Some((chain(&path).context(context)?, key.context(context)?));
+                        found.client = Some((chain(&path)?, key(&path.with_extension("key"))?));
                     }
                     _ => {}
                 }
             }
         }
         Ok(found)
-    }
-}
-
-fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
-    let pem = file::read_bytes(path, MAX_PEM)?;
-    CertificateDer::pem_slice_iter(&pem)
-        .collect::<Result<_, _>>()
-        .map_err(Error::other)
-}
-
-/// Accepts every certificate: the platform marked the registry as insecure.
-#[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.0.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
     }
 }

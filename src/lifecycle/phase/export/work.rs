@@ -8,7 +8,7 @@ use lifecycle_image::layer::{
     self, Built, Compression, LayerRecipe, LayerSource, Outputs, Spool, Workers,
 };
 use lifecycle_image::oci::DiffId;
-use lifecycle_image::store::ImageStore;
+use lifecycle_image::store::{ImageStore, LayerForm};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -161,18 +161,28 @@ fn make(job: &Job, shop: Shop<'_>) -> Result<Made> {
     let in_image = |ids: &Vec<DiffId>| known.is_some_and(|known| ids.contains(&known));
     let in_cache = known.is_some() && old == known;
 
-    let for_image = job.image.as_ref().filter(|ids| !in_image(ids));
+    let reused = job.image.as_ref().is_some_and(in_image);
+    let wants_blob =
+        job.image.is_some() && !reused && shop.store.layer_form() == LayerForm::Compressed;
     let for_cache = cached.filter(|_| !in_cache).map(|(_, update)| update);
-    let mut made = match (known, for_image, for_cache) {
-        (Some(diff_id), None, None) => Made {
+    let mut made = match (known, wants_blob, for_cache) {
+        (Some(diff_id), false, None) => Made {
             diff_id,
             image: None,
             cache: None,
         },
-        _ => build(job, known, for_image.is_some(), for_cache, shop)?,
+        _ => build(job, known, wants_blob, for_cache, shop)?,
     };
     if let (Some(_), None) = (&job.image, &made.image) {
-        made.image = Some(ForImage::Reused(shop.reusable.source(&made.diff_id)?));
+        let source = match shop.store.layer_form() {
+            // The daemon finds out itself whether it has the layer in this place.
+            LayerForm::Recipe => LayerSource::Recipe(Arc::new(job.recipe.clone())),
+            LayerForm::Compressed => shop.reusable.source(&made.diff_id)?,
+        };
+        made.image = Some(match reused {
+            true => ForImage::Reused(source),
+            false => ForImage::Added(source),
+        });
     }
     if let (Some(_), None) = (&cached, &made.cache) {
         made.cache = Some(ForCache::Reused);
@@ -188,7 +198,7 @@ fn identify(job: &Job, workers: &Workers) -> Result<DiffId> {
 fn build(
     job: &Job,
     known: Option<DiffId>,
-    for_image: bool,
+    wants_blob: bool,
     for_cache: Option<&dyn CacheUpdate>,
     shop: Shop<'_>,
 ) -> Result<Made> {
@@ -201,7 +211,7 @@ fn build(
         .filter(|_| form == Some(CacheForm::Tar))
         .map(CacheTar::create);
     let outputs = Outputs {
-        blob: (for_image || form == Some(CacheForm::Blob)).then_some(spool),
+        blob: (wants_blob || form == Some(CacheForm::Blob)).then_some(spool),
         tar: tar.as_mut().map(|tar| tar as &mut dyn Write),
     };
     let Built { diff_id, blob, .. } = layer::build(&job.recipe, outputs, shop.workers)?;
@@ -225,7 +235,7 @@ fn build(
         _ => None,
     };
     let image = blob
-        .filter(|_| for_image)
+        .filter(|_| wants_blob)
         .map(|blob| ForImage::Added(LayerSource::Spooled(blob)));
     Ok(Made {
         diff_id,
