@@ -14,7 +14,12 @@ demo: toolchain ## build the Rust sample app into an image with creator, and sta
 	cargo build --locked --profile demo --target $(STATIC) --bin creator --bin launcher --bin demo
 	$(DEMO_BINARIES)/demo $(DEMO_BINARIES)
 
-test: toolchain ## run every unit test and spec test
+# What spec tests start, talk to, or measure with.
+TEST_PARTS := docker-registry skopeo umoci openssl strace busybox unshare=util-linux
+
+test: toolchain ## run every unit test and spec test, as root
+	@sh .ci/needs $(TEST_PARTS)
+	@test "$$(id -u)" = 0 || { echo "missing: root, for tests that chroot and mount" >&2; exit 1; }
 	cargo build --locked --workspace --bins
 	cargo test --locked --workspace
 
