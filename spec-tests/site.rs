@@ -153,6 +153,11 @@ impl Site {
         Ok(command)
     }
 
+    /// Where the run image is.
+    pub fn run_layout(&self) -> PathBuf {
+        self.layouts.join(RUN_LAYOUT)
+    }
+
     /// Where the app image is written.
     pub fn app_layout(&self) -> PathBuf {
         self.layouts.join(APP_LAYOUT)

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod files;
+mod registry;
 mod report;
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -200,6 +201,7 @@ impl Bench {
             "export of the restored layer",
             self.phase("exporter", &["-layout", &cache, "app"])?,
         ));
+        rows.extend(registry::run(self)?);
         rows.push(("detect, 100 buildpacks", self.detect()?));
         rows.push(("launch, each", self.launch()?));
         Ok(rows)
@@ -229,8 +231,15 @@ impl Bench {
     }
 
     fn phase(&self, name: &str, args: &[&str]) -> Result<Cost> {
-        let mut words = vec![format!("-layers={}", self.site.layers.display())];
+        let mut words = self.words(name);
         words.push(format!("-layout-dir={}", self.site.layouts.display()));
+        words.extend(args.iter().map(|&word| word.to_owned()));
+        self.measure(name, &words, None)
+    }
+
+    /// The flags that a phase has wherever images are.
+    fn words(&self, name: &str) -> Vec<String> {
+        let mut words = vec![format!("-layers={}", self.site.layers.display())];
         words.push(format!("-uid={}", self.uid));
         words.push(format!("-gid={}", self.gid));
         if name != "restorer" {
@@ -243,6 +252,11 @@ impl Bench {
                 self.subject.directory().join("launcher").display()
             ));
         }
+        words
+    }
+
+    fn registry_phase(&self, name: &str, args: &[&str]) -> Result<Cost> {
+        let mut words = self.words(name);
         words.extend(args.iter().map(|&word| word.to_owned()));
         self.measure(name, &words, None)
     }
@@ -303,6 +317,7 @@ impl Bench {
                 seconds: *seconds,
                 cpu_seconds: *cpu_seconds,
                 peak_kilobytes: *peak_kilobytes,
+                requests: None,
             }),
             _ => Err(format!("{name}: {text}{}", String::from_utf8_lossy(&output.stderr)).into()),
         }

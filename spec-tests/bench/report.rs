@@ -6,6 +6,8 @@ pub(crate) struct Cost {
     pub(crate) seconds: f64,
     pub(crate) cpu_seconds: f64,
     pub(crate) peak_kilobytes: f64,
+    /// Requests to the registry, where they were counted.
+    pub(crate) requests: Option<usize>,
 }
 
 /// A row of the table: its name and the cost of every round.
@@ -22,6 +24,7 @@ fn median(costs: &[Cost]) -> Cost {
         seconds: of(|cost| cost.seconds),
         cpu_seconds: of(|cost| cost.cpu_seconds),
         peak_kilobytes: of(|cost| cost.peak_kilobytes),
+        requests: costs.iter().find_map(|cost| cost.requests),
     }
 }
 
@@ -50,8 +53,12 @@ pub(crate) fn print(columns: &[Vec<Row>]) {
 }
 
 fn print_line(name: &str, cost: Cost, end: &str) {
+    let requests = match cost.requests {
+        Some(requests) => format!("   {requests} requests"),
+        None => String::new(),
+    };
     println!(
-        "{name:<34} {:>9.3} {:>9.3} {:>9.1}{end}",
+        "{name:<34} {:>9.3} {:>9.3} {:>9.1}{end}{requests}",
         cost.seconds,
         cost.cpu_seconds,
         cost.peak_kilobytes / 1e3
@@ -68,6 +75,7 @@ pub(crate) fn to_json(directories: &[&str], columns: &[Vec<Row>]) -> serde_json:
             "seconds": list(costs, |cost| cost.seconds),
             "cpu_seconds": list(costs, |cost| cost.cpu_seconds),
             "peak_kilobytes": list(costs, |cost| cost.peak_kilobytes),
+            "requests": costs.iter().find_map(|cost| cost.requests),
         })
     };
     let lifecycle = |(directory, column): (&&str, &Vec<Row>)| {

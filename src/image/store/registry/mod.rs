@@ -9,6 +9,7 @@ mod guard;
 mod http;
 mod pull;
 mod push;
+mod reach;
 mod retry;
 mod session;
 mod tls;

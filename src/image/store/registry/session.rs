@@ -3,27 +3,24 @@
 use super::challenge::Challenge;
 use super::error::{operation, refused};
 use super::http::{Http, Payload, Request, Response};
+use super::reach::{challenge, reach};
 use super::{Network, guard, retry};
 use crate::auth::Credentials;
 use crate::oci::{Digest, Reference};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
+use lifecycle_core::error::{Error, ErrorKind, Result};
 use lifecycle_core::json::{self, Numbers};
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
+use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::{Mutex, OnceCell, Semaphore};
-use tokio::task::JoinSet;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 const MAX_TOKEN: u64 = 1 << 20;
 const CLIENT_ID: &str = "lifecycle";
 const UPLOADS_AT_ONCE: usize = 4;
-/// How long HTTPS has before HTTP is tried beside it, where both are allowed.
-const HTTPS_AHEAD: Duration = Duration::from_millis(300);
 
 /// A connection's settings and state for one registry.
 pub(super) struct Session {
@@ -66,49 +63,23 @@ impl Session {
         let registry = reference.registry();
         let (credentials, source) = network.keychain.credentials(registry)?;
         let http = Http::new(registry, insecure, network)?;
-        let base =
-            |scheme: &str| Url::parse(&format!("{scheme}://{registry}/")).map_err(Error::other);
-        let mut pings = JoinSet::new();
-        pings.spawn(ping(http.clone(), base("https")?));
-        let mut answer = None;
-        if insecure || reference.allows_http() {
-            answer = timeout(HTTPS_AHEAD, pings.join_next()).await.ok().flatten();
-            if !matches!(answer, Some(Ok(Ok(_)))) {
-                pings.spawn(ping(http.clone(), base("http")?));
-                answer = None;
-            }
-        }
-        let mut failure = Error::other("no answer");
-        loop {
-            let next = match answer.take() {
-                Some(answer) => Some(answer),
-                None => pings.join_next().await,
-            };
-            match next {
-                Some(Ok(Ok((base, challenge)))) => {
-                    let state = State {
-                        challenge,
-                        tokens: HashMap::new(),
-                    };
-                    let source = format!("{registry}: {source}");
-                    return Ok(Self {
-                        base,
-                        http,
-                        credentials,
-                        source,
-                        state: Mutex::new(state),
-                        uploads: Uploads {
-                            permits: Semaphore::new(UPLOADS_AT_ONCE),
-                            blobs: Mutex::default(),
-                            homes: Mutex::default(),
-                        },
-                    });
-                }
-                Some(Ok(Err(error))) => failure = error,
-                Some(Err(error)) => failure = Error::other(error),
-                None => return Err(failure.in_context(format!("reach registry {registry}"))),
-            }
-        }
+        let (base, challenge) = reach(&http, reference, insecure).await?;
+        let state = State {
+            challenge,
+            tokens: HashMap::new(),
+        };
+        Ok(Self {
+            base,
+            http,
+            credentials,
+            source: format!("{registry}: {source}"),
+            state: Mutex::new(state),
+            uploads: Uploads {
+                permits: Semaphore::new(UPLOADS_AT_ONCE),
+                blobs: Mutex::default(),
+                homes: Mutex::default(),
+            },
+        })
     }
 
     /// An address below `/v2/`.
@@ -353,44 +324,6 @@ impl Session {
             attempt += 1;
         }
     }
-}
-
-/// Asks the registry at `base` whether it is one, and what it wants.
-async fn ping(http: Http, base: Url) -> Result<(Url, Option<Challenge>)> {
-    let url = base.join("v2/").map_err(Error::other)?;
-    let request = Request::new(Method::GET, url);
-    let mut attempt = 0;
-    loop {
-        let answer = http.once(&base, &request, None).await;
-        let delay = match answer {
-            Ok(response) if response.status() == StatusCode::OK => return Ok((base, None)),
-            Ok(response) if response.status() == StatusCode::UNAUTHORIZED => {
-                let unknown =
-                    || Error::other("the registry asks for an unknown kind of authentication");
-                let challenge = challenge(&response).ok_or_else(unknown);
-                return Ok((
-                    base,
-                    Some(challenge.context(|| operation(&Method::GET, &request.url))?),
-                ));
-            }
-            Ok(response)
-                if retry::is_temporary(response.status()) && attempt + 1 < retry::ATTEMPTS =>
-            {
-                http.delay(attempt, retry::asked(response.headers()))
-            }
-            Ok(response) => {
-                return Err(refused(&http, &Method::GET, response, "no credentials tried").await);
-            }
-            Err(error) => return Err(error),
-        };
-        sleep(delay).await;
-        attempt += 1;
-    }
-}
-
-fn challenge(response: &Response) -> Option<Challenge> {
-    let headers = response.headers().get_all(WWW_AUTHENTICATE);
-    Challenge::first(headers.iter().filter_map(|value| value.to_str().ok()))
 }
 
 fn basic(username: &str, password: &str) -> Result<HeaderValue> {
