@@ -220,7 +220,7 @@ fn build(
     }
     let blob = blob.map(Arc::new);
     if let Some(blob) = &blob {
-        if for_image {
+        if wants_blob {
             shop.store.start_upload(blob, shop.names);
         }
         if let Some(update) = for_cache.filter(|_| form == Some(CacheForm::Blob)) {
