@@ -83,20 +83,23 @@ fn metadata_that_is_no_document() {
     );
     check(
         &|app| app.write(METADATA_PATH, b"a = \"\xff\""),
-        "toml: not UTF-8",
+        &format!("{at}: toml: not UTF-8"),
     );
     check(
         &|app| app.write(METADATA_PATH, vec![0; 100_000]),
-        "toml: line 1, column 1: ",
+        &format!("{at}: toml: line 1, column 1: "),
     );
     check(
         &|app| app.write(METADATA_PATH, "[[processes]\n"),
-        "toml: line 1, column ",
+        &format!("{at}: toml: line 1, column "),
     );
-    check(&|app| app.write(METADATA_PATH, "processes = 1\n"), "toml: ");
+    check(
+        &|app| app.write(METADATA_PATH, "processes = 1\n"),
+        &format!("{at}: toml: "),
+    );
     check(
         &|app| app.write(METADATA_PATH, "[[processes]]\ncommand = { a = 1 }\n"),
-        "toml: ",
+        &format!("{at}: toml: "),
     );
     for (text, repeated) in [("a = ", "["), ("a = ", "{a="), ("", "[a."), ("", "a.")] {
         check(
@@ -106,7 +109,7 @@ fn metadata_that_is_no_document() {
                     format!("{text}{}", repeated.repeat(1_000_000)),
                 )
             },
-            "toml: ",
+            &format!("{at}: toml: "),
         );
     }
 }

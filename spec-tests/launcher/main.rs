@@ -4,6 +4,7 @@
 mod app;
 mod hostile;
 mod places;
+mod recorded;
 
 use app::{App, LAYERS};
 use std::collections::BTreeSet;
