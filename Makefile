@@ -5,7 +5,7 @@ STATIC := $(ARCH)-unknown-linux-musl
 # Everything the demo compiles goes here: release code without link-time optimisation.
 DEMO_BINARIES := target/$(STATIC)/demo
 
-.PHONY: help demo test lint bench toolchain
+.PHONY: help demo test lint bench sbom toolchain
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,10 @@ bench: toolchain ## compare release binaries with another lifecycle: make bench 
 	cargo build --locked --profile launcher --target $(STATIC) --package launcher
 	cp target/$(STATIC)/launcher/launcher target/$(STATIC)/release/launcher
 	target/$(STATIC)/release/bench --subject target/$(STATIC)/release --baseline "$(BASELINE)" --json target/bench.json
+
+sbom: toolchain ## write the launcher's bills of materials to target/sbom
+	cargo build --locked --profile launcher --target $(STATIC) --package launcher
+	cargo run --locked --package release --bin sbom launcher $(STATIC) target/$(STATIC)/launcher/launcher target/sbom
 
 # The pinned toolchain of rust-toolchain.toml with this machine's static target; says what is missing.
 toolchain:
