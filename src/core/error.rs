@@ -97,7 +97,7 @@ impl From<std::io::Error> for Error {
 /// The operating system's words in the contract's form: lower case, without the error number.
 fn io_cause(error: &std::io::Error) -> String {
     let text = error.to_string();
-    let Some(number) = error.raw_os_error() else {
+    let Some(number) = system_error(error) else {
         return text;
     };
     match WORDS.iter().find(|(known, _)| *known == number) {
@@ -107,6 +107,15 @@ fn io_cause(error: &std::io::Error) -> String {
             text.to_ascii_lowercase()
         }
     }
+}
+
+/// The number of a system error, also where a crate has wrapped it to add a path (tempfile does), which contexts name already.
+fn system_error(error: &std::io::Error) -> Option<i32> {
+    let wrapped = || {
+        let source = error.get_ref()?.source()?;
+        source.downcast_ref::<std::io::Error>()?.raw_os_error()
+    };
+    error.raw_os_error().or_else(wrapped)
 }
 
 /// The reference's words for errors (Linux, amd64 and arm64) for which static binaries have others, because the C library
