@@ -28,6 +28,9 @@ const RECENT: Duration = Duration::from_millis(100);
 /// The same where the file system keeps whole seconds.
 const RECENT_SECONDS: Duration = Duration::from_secs(2);
 
+/// How many directories are listed at once.
+const AT_ONCE: usize = 128;
+
 /// A file's status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Stamp {
@@ -124,11 +127,12 @@ impl Index {
         let now = SystemTime::now();
         let mut next = Self::default();
         let mut changes = Changes::default();
-        let mut level = vec![Vec::new()];
-        // Breadth first, so that the depth of the tree costs neither stack nor open files.
-        while !level.is_empty() {
-            let mut deeper = Vec::new();
-            for (directory, entries) in list(root, ignored, &level)? {
+        // A list, so that the depth of the tree costs neither stack nor open files; in parts, so that besides what is
+        // known now only little of what was known before is in memory.
+        let mut waiting = vec![Vec::new()];
+        while !waiting.is_empty() {
+            let part = waiting.split_off(waiting.len().saturating_sub(AT_ONCE));
+            for (directory, entries) in list(root, ignored, &part)? {
                 let before = self.directories.remove(directory.as_slice());
                 let comparison = Comparison {
                     root,
@@ -148,13 +152,12 @@ impl Index {
                         next.remember(root, &path, stamp)?;
                     }
                     if stamp.file_type() == FileType::Directory {
-                        deeper.push(path);
+                        waiting.push(path);
                     }
                 }
                 next.directories
                     .insert(directory.into_boxed_slice(), entries);
             }
-            level = deeper;
         }
         Ok((next, changes))
     }
