@@ -66,7 +66,7 @@ mod tests {
             map(&items, |item| item * 2),
             (0..2_000).step_by(2).collect::<Vec<_>>()
         );
-        assert_eq!(map(&[] as &[u8], |item| *item), []);
+        assert_eq!(map(&[] as &[u8], |item| *item), Vec::<u8>::new());
     }
 
     #[test]
