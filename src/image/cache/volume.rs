@@ -211,6 +211,8 @@ impl CacheUpdate for VolumeUpdate {
             return Err(error);
         }
         self.committed = true;
+        // It was about the build that ends here.
+        self.cache.take_note();
         // The new cache is in place; what is left of the old one goes with the next update.
         let _ = remove_dir(&backup);
         Ok(None)

@@ -93,7 +93,7 @@ impl Block {
             path,
             offset,
             size: content.size,
-            inode: content.inode,
+            inode: content.identity.inode,
         });
         offset + length as u64
     }
@@ -264,9 +264,10 @@ impl Drop for Pooled {
 
 #[cfg(test)]
 mod tests {
+    use super::super::fingerprint::Identity;
     use super::*;
     use std::fs;
-    use std::os::unix::fs::{MetadataExt, symlink};
+    use std::os::unix::fs::symlink;
     use std::path::Path;
 
     /// Fills a block with a file that changed after its header was written.
@@ -274,17 +275,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("f");
         fs::write(&path, "0123456789").unwrap();
-        let inode = fs::metadata(&path).unwrap().ino();
+        let identity = Identity::of(&rustix::fs::stat(&path).unwrap());
         let pool = Pool::new(1);
         let mut block = pool.take();
-        let times = (0, 0);
         block.push_file(
             &Content {
                 path: b"f",
                 size: 10,
-                inode,
-                modified: times,
-                changed: times,
+                identity,
             },
             0,
         );

@@ -1,6 +1,7 @@
 //! Recipes laid out as tars (FACTS 5.1, 5.2): the bytes of headers and padding, and which files lie between them.
 
 use super::beneath::{Beneath, Cursor};
+use super::fingerprint::Identity;
 use super::header::{EntryKind, Header, TRAILER, padding};
 use super::path::clean;
 use super::walk::{Order, Visit, visit_one, walk};
@@ -27,11 +28,7 @@ pub(super) struct Content<'p> {
     /// How much of it the header promised.
     pub(super) size: u64,
     /// Which file it was.
-    pub(super) inode: u64,
-    /// When its content changed, in seconds and nanoseconds since 1970.
-    pub(super) modified: (i64, u64),
-    /// When anything about it changed, in the same form.
-    pub(super) changed: (i64, u64),
+    pub(super) identity: Identity,
 }
 
 type Emit<'e> = &'e mut dyn FnMut(Part<'_>) -> Result<()>;
@@ -293,14 +290,10 @@ fn emit_file(header: Header<'_>, stat: &Stat, path: &[u8], emit: Emit<'_>) -> Re
     if size == 0 {
         return Ok(());
     }
-    let modified = (stat.st_mtime, stat.st_mtime_nsec);
-    let changed = (stat.st_ctime, stat.st_ctime_nsec);
     emit(Part::File(Content {
         path,
         size,
-        inode: stat.st_ino,
-        modified,
-        changed,
+        identity: Identity::of(stat),
     }))?;
     emit(Part::Bytes(&[0; 512][..padding(size)]))
 }

@@ -9,6 +9,7 @@ use lifecycle_core::api::Feature;
 use lifecycle_core::data::analyzed::Analyzed;
 use lifecycle_core::error::{Result as CoreResult, ResultExt};
 use lifecycle_core::exit::{During, Failure, Phase};
+use lifecycle_image::layer::Workers;
 use lifecycle_image::store::ImageStore;
 
 /// Finds the previous image and the run image.
@@ -35,7 +36,7 @@ impl Command for Analyzer {
     }
 
     fn execute(inputs: &Inputs, stores: Stores, log: &Log) -> Result<(), Failure> {
-        let analyzed = analyze(inputs, &stores, log)?;
+        let analyzed = analyze(inputs, &stores, &Workers::for_machine(), log)?;
         documents::write_analyzed(&inputs.analyzed, &analyzed, log)?;
         Ok(())
     }
@@ -45,7 +46,12 @@ impl Command for Analyzer {
 ///
 /// # Errors
 /// Those of [`analyze::analyze`] and of reaching the images.
-pub fn analyze(inputs: &Inputs, stores: &Stores, log: &Log) -> Result<Analyzed, Failure> {
+pub fn analyze(
+    inputs: &Inputs,
+    stores: &Stores,
+    workers: &Workers,
+    log: &Log,
+) -> Result<Analyzed, Failure> {
     let images = stores
         .images(inputs)
         .and_then(|store| open(inputs, stores, store.as_ref()))
@@ -56,7 +62,7 @@ pub fn analyze(inputs: &Inputs, stores: &Stores, log: &Log) -> Result<Analyzed, 
         restore_sbom_to: restores_sbom.then_some(inputs.layers_dir.as_path()),
         record_target: inputs.platform_api.has(Feature::Targets),
     };
-    analyze::analyze(&images, decisions, log)
+    analyze::analyze(&images, decisions, workers, log)
         .context(|| "failed to analyze")
         .during(Phase::Analyze)
 }

@@ -9,6 +9,7 @@ use lifecycle_core::api::Feature;
 use lifecycle_core::data::group::Group;
 use lifecycle_core::error::{Error, Result as CoreResult, ResultExt};
 use lifecycle_core::exit::{During, Failure, Phase};
+use lifecycle_image::layer::Workers;
 
 /// Runs all phases from analyze to export.
 pub struct Creator;
@@ -36,9 +37,10 @@ impl Command for Creator {
 
     fn execute(inputs: &Inputs, stores: Stores, log: &Log) -> Result<(), Failure> {
         let cache = stores.cache(inputs, log)?;
+        let workers = Workers::for_machine();
 
         log.banner("ANALYZING");
-        let analyzed = analyzer::analyze(inputs, &stores, log)?;
+        let analyzed = analyzer::analyze(inputs, &stores, &workers, log)?;
         documents::write_analyzed(&inputs.analyzed, &analyzed, log)?;
 
         log.banner("DETECTING");
@@ -53,7 +55,7 @@ impl Command for Creator {
         if !inputs.skip_layers || inputs.platform_api.has(Feature::CreatorAlwaysRestores) {
             log.banner("RESTORING");
             let cache = cache.as_deref();
-            known = restorer::restore(inputs, cache, &group, &analyzed, true, log)?;
+            known = restorer::restore(inputs, cache, &group, &analyzed, true, &workers, log)?;
         }
 
         log.banner("BUILDING");
@@ -66,7 +68,7 @@ impl Command for Creator {
             metadata: Some(&metadata),
             known: &known,
         };
-        exporter::export(inputs, &stores, &build, cache.as_deref(), log)
+        exporter::export(inputs, &stores, &build, cache.as_deref(), &workers, log)
     }
 }
 

@@ -65,7 +65,8 @@ impl Command for Exporter {
             metadata: None,
             known: &known.unwrap_or_default(),
         };
-        export(inputs, &stores, &build, cache.as_deref(), log)
+        let workers = Workers::for_machine();
+        export(inputs, &stores, &build, cache.as_deref(), &workers, log)
     }
 }
 
@@ -91,6 +92,7 @@ pub fn export(
     stores: &Stores,
     build: &Build<'_>,
     cache: Option<&dyn Cache>,
+    workers: &Workers,
     log: &Log,
 ) -> Result<(), Failure> {
     guard_extensions(inputs, log)?;
@@ -113,7 +115,8 @@ pub fn export(
                 listed: &listed,
                 extension: extension.as_ref(),
             };
-            run(inputs, build, &metadata, &project, &destination, cache, log)
+            let work = (cache, workers);
+            run(inputs, build, &metadata, &project, &destination, work, log)
         })
         .context(|| "failed to export")
         .during(Phase::Export)?;
@@ -140,7 +143,7 @@ fn run(
     metadata: &BuildMetadata,
     project: &ProjectMetadata,
     destination: &Destination<'_>,
-    cache: Option<&dyn Cache>,
+    (cache, workers): (Option<&dyn Cache>, &Workers),
     log: &Log,
 ) -> CoreResult<Exported> {
     let api = inputs.platform_api;
@@ -190,7 +193,7 @@ fn run(
         names: &names,
         spool_dir: &stores::temp_dir(inputs),
     };
-    export::export(&export, cache, &Workers::for_machine(), log)
+    export::export(&export, cache, workers, log)
 }
 
 /// The images that the app image is made from, and what it has from the command line.

@@ -15,6 +15,7 @@ use lifecycle_core::data::run::RunImages;
 use lifecycle_core::error::{Error, ErrorKind, Result as CoreResult, ResultExt};
 use lifecycle_core::exit::{During, Failure, Phase};
 use lifecycle_image::cache::Cache;
+use lifecycle_image::layer::Workers;
 use lifecycle_image::store::Opened;
 
 /// Brings cached layers and metadata back.
@@ -58,12 +59,15 @@ impl Command for Restorer {
             }
         };
         let cache = stores.cache(inputs, log)?;
+        // A build that never came to its export may have left one.
+        cache.as_ref().and_then(|cache| cache.take_note());
         let known = restore(
             inputs,
             cache.as_deref(),
             &group,
             &analyzed,
             !inputs.skip_layers,
+            &Workers::for_machine(),
             log,
         )?;
         if let Some(cache) = cache.filter(|_| !known.is_empty()) {
@@ -83,6 +87,7 @@ pub fn restore(
     group: &Group,
     analyzed: &Analyzed,
     restores_sbom: bool,
+    workers: &Workers,
     log: &Log,
 ) -> Result<KnownLayers, Failure> {
     let api = inputs.platform_api;
@@ -105,11 +110,12 @@ pub fn restore(
         &group.buildpacks,
         sources,
         decisions,
+        workers,
         log,
     )
     .context(|| "failed to restore")
     .during(Phase::Restore)?;
-    Ok(KnownLayers::remember(restored, inputs.uid, inputs.gid))
+    Ok(KnownLayers::remember(restored, &inputs.layers_dir))
 }
 
 /// Pulls the images that are to be extended, makes sure that the run image can be used, and completes what is known

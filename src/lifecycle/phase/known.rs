@@ -4,22 +4,20 @@ use lifecycle_core::error::{Error, ErrorKind, Result};
 use lifecycle_core::json::{self, Numbers};
 use lifecycle_core::value::{Table, Value};
 use lifecycle_image::layer::LayerRecipe;
-use lifecycle_image::layer::fingerprint::{Fingerprint, RACY, Skeleton, survey};
+use lifecycle_image::layer::extract::Extracted;
+use lifecycle_image::layer::fingerprint::{Fingerprint, settle};
 use lifecycle_image::oci::DiffId;
-use rayon::prelude::*;
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::Path;
 
 /// A layer that was restored.
 pub struct RestoredLayer {
     /// `<buildpack id>:<layer>`.
     pub identifier: String,
-    /// Its directory.
-    pub path: PathBuf,
     /// The digest of the tar that its files came from.
     pub diff_id: DiffId,
-    /// What that tar is besides contents.
-    pub skeleton: Skeleton,
+    /// Its files.
+    pub extracted: Extracted,
 }
 
 /// Restored layers by identifier. Kept only where buildpacks cannot write.
@@ -34,29 +32,22 @@ pub struct KnownLayer {
 }
 
 impl KnownLayers {
-    /// Remembers those of the restored layers that give their tar again, with `uid` and `gid` as the owner of files in
-    /// layers. To be called before anybody else may change files.
-    pub fn remember(restored: Vec<RestoredLayer>, uid: u32, gid: u32) -> Self {
-        if restored.is_empty() {
+    /// Remembers the layers that were restored into `layers_dir`, before anybody else may change files there. Nothing
+    /// is known where changes could go unnoticed.
+    pub fn remember(restored: Vec<RestoredLayer>, layers_dir: &Path) -> Self {
+        let last_change = restored.iter().map(|layer| layer.extracted.last_change);
+        let settled = last_change.max().map(|last| settle(layers_dir, last));
+        if !settled.is_some_and(|settled| settled.unwrap_or(false)) {
             return Self::default();
         }
-        // What was written just now could be written again within the same tick of the clock.
-        std::thread::sleep(RACY);
         let remember = |layer: RestoredLayer| {
-            let path = layer.path;
-            let survey = survey(&LayerRecipe::Directory { path, uid, gid }).ok()?;
-            let same = survey.skeleton == layer.skeleton;
-            let fingerprint = survey.fingerprint().filter(|_| same)?;
-            let diff_id = layer.diff_id;
-            Some((
-                layer.identifier,
-                KnownLayer {
-                    fingerprint,
-                    diff_id,
-                },
-            ))
+            let known = KnownLayer {
+                fingerprint: layer.extracted.fingerprint,
+                diff_id: layer.diff_id,
+            };
+            (layer.identifier, known)
         };
-        Self(restored.into_par_iter().filter_map(remember).collect())
+        Self(restored.into_iter().map(remember).collect())
     }
 
     /// Whether nothing is known.
@@ -104,8 +95,7 @@ impl KnownLayers {
 impl KnownLayer {
     /// The diffID, unless a file has changed since.
     pub fn diff_id(&self, recipe: &LayerRecipe) -> Option<DiffId> {
-        let fingerprint = survey(recipe).ok()?.fingerprint()?;
-        (fingerprint == self.fingerprint).then_some(self.diff_id)
+        (Fingerprint::of(recipe).ok()? == self.fingerprint).then_some(self.diff_id)
     }
 }
 
@@ -115,7 +105,6 @@ mod tests {
     use lifecycle_image::layer::{self, Outputs, Workers, extract::extract};
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
-    use std::path::Path;
 
     fn recipe(path: &Path) -> LayerRecipe {
         LayerRecipe::Directory {
@@ -140,15 +129,14 @@ mod tests {
             .unwrap()
             .diff_id;
         fs::remove_dir_all(&root).unwrap();
-        let skeleton = extract(&*tar, diff_id, dir.path(), &root, &workers).unwrap();
+        let extracted = extract(&*tar, diff_id, dir.path(), &root, &workers).unwrap();
         let identifier = "bp:layer".to_owned();
         let restored = RestoredLayer {
             identifier,
-            path: root.clone(),
             diff_id,
-            skeleton,
+            extracted,
         };
-        let layers = KnownLayers::remember(vec![restored], 1, 2);
+        let layers = KnownLayers::remember(vec![restored], dir.path());
         assert_eq!(KnownLayers::parse(&layers.to_json()).unwrap(), layers);
         change(&root);
         let found = layers.get("bp:layer").unwrap().diff_id(&recipe(&root));

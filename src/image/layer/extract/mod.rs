@@ -10,7 +10,7 @@ mod stream;
 mod tests;
 
 use super::Workers;
-use super::fingerprint::Skeleton;
+use super::fingerprint::{ChangeTime, Fingerprint};
 use crate::oci::DiffId;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use stage::Stage;
@@ -24,14 +24,22 @@ use tar::{Archive, Entry, EntryType};
 /// The most that an entry's headers may take, and the records of global headers.
 const MAX_HEADERS: u64 = 2 << 20;
 
+/// A layer on disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Extracted {
+    /// The layer is the tar's as long as its files have this fingerprint, given that nobody changes a file before
+    /// [`super::fingerprint::settle`] let the last change pass. They never have it if the layer's directory was not
+    /// empty before, or if the tar is not the one that a recipe would give.
+    pub fingerprint: Fingerprint,
+    /// When the last of the files was written.
+    pub last_change: ChangeTime,
+}
+
 /// Unpacks a layer at `root`, an absolute path below `base`, a directory that exists and is trusted (`<layers>` and
 /// `<layers>/<buildpack>/<layer>`). Its entries may lie at or below the root; directories above it that the tar lists
 /// are made if they are missing and else left alone. What is at the root already stays, unless the tar has something
 /// else in its place. Files belong to the process's user, have the mode of their entry whatever the umask, without
 /// setuid and setgid, and the current time.
-///
-/// Returns what the tar is besides contents; where a survey of the same layer gives the same, the files on disk are
-/// exactly the tar's.
 ///
 /// # Errors
 /// Kind `Corrupt`: the tar does not have the digest `diff_id`, is malformed, or has an entry elsewhere, twice, or of
@@ -43,7 +51,7 @@ pub fn extract(
     base: &Path,
     root: &Path,
     workers: &Workers,
-) -> Result<Skeleton> {
+) -> Result<Extracted> {
     let root = root.strip_prefix(base).map_err(|_| {
         Error::other(format!(
             "{} is not below {}",
@@ -68,8 +76,12 @@ pub fn extract(
         return Err(Error::new(ErrorKind::Corrupt, text));
     }
     unpacked?;
+    let (fingerprint, last_change) = std::mem::take(&mut stage.made.files).finish(skeleton);
     stage.place(root)?;
-    Ok(skeleton)
+    Ok(Extracted {
+        fingerprint,
+        last_change,
+    })
 }
 
 fn unpack<R: Read>(

@@ -5,6 +5,7 @@ use super::corrupt;
 use crate::layer::Workers;
 use crate::layer::beneath::{Beneath, Cursor};
 use crate::layer::block::{BLOCK_SIZE, Pooled};
+use crate::layer::fingerprint::{Files, Identity};
 use lifecycle_core::error::{Error, Result, ResultExt};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
@@ -14,12 +15,15 @@ use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use tempfile::TempDir;
 
 /// What an entry may set: no setuid, and setgid only where directories hand it down.
 const FILE_MODE: u32 = 0o1777;
 const DIRECTORY_MODE: u32 = 0o3777;
+/// All that a mode may have.
+const MODE_BITS: u32 = 0o7777;
 /// What a directory's owner needs to fill it.
 const FILLABLE: u32 = 0o700;
 /// The mode of directories for which the tar has no entry.
@@ -33,8 +37,11 @@ pub(super) struct Stage<'w> {
     pub(super) cursor: Cursor<Arc<Beneath>>,
     batch: Option<Batch>,
     in_flight: usize,
-    done: mpsc::Receiver<Result<()>>,
-    sender: mpsc::Sender<Result<()>>,
+    done: mpsc::Receiver<Result<Made>>,
+    sender: mpsc::Sender<Result<Made>>,
+    /// How many files with content there are.
+    files: u64,
+    pub(super) made: InOrder,
     /// Modes of directories above the root.
     pub(super) above: BTreeMap<PathBuf, u32>,
     /// Modes of directories that could not be filled if they had them already.
@@ -61,6 +68,8 @@ impl<'w> Stage<'w> {
             in_flight: 0,
             done,
             sender,
+            files: 0,
+            made: InOrder::default(),
             above: BTreeMap::new(),
             late_modes: Vec::new(),
             _directory: directory,
@@ -123,34 +132,41 @@ impl<'w> Stage<'w> {
     ) -> Result<()> {
         let (parent, name) = self.parent(path)?;
         let mode = mode & FILE_MODE;
-        match usize::try_from(size) {
-            Ok(size) if size <= BLOCK_SIZE => {
-                let batch = self.batch(size)?;
-                let start = batch.paths.len();
-                batch.paths.extend_from_slice(path.as_os_str().as_bytes());
-                let path = start..batch.paths.len();
-                batch.add(content, size, Target::New { path, mode })
-            }
-            _ => {
-                let file = Arc::new(create(parent, name, mode)?);
-                let mut offset = 0;
-                while offset < size {
-                    let batch = self.batch(1)?;
-                    let room = batch.block.room();
-                    let length = usize::try_from(size - offset).unwrap_or(room).min(room);
-                    batch.add(
-                        &mut content,
-                        length,
-                        Target::At {
-                            file: Arc::clone(&file),
-                            offset,
-                        },
-                    )?;
-                    offset += length as u64;
-                }
-                Ok(())
-            }
+        let small = usize::try_from(size)
+            .ok()
+            .filter(|&size| size <= BLOCK_SIZE);
+        if let Some(size) = small {
+            let number = self.number(size);
+            let batch = self.batch(size)?;
+            let start = batch.paths.len();
+            batch.paths.extend_from_slice(path.as_os_str().as_bytes());
+            let path = start..batch.paths.len();
+            return batch.add(content, size, Target::New { path, mode, number });
         }
+        let file = create(parent, name, mode)?;
+        let file = Arc::new(LargeFile {
+            file,
+            mode,
+            number: self.number(BLOCK_SIZE),
+            missing: AtomicU64::new(size),
+        });
+        let mut offset = 0;
+        while offset < size {
+            let batch = self.batch(1)?;
+            let room = batch.block.room();
+            let length = usize::try_from(size - offset).unwrap_or(room).min(room);
+            let file = Arc::clone(&file);
+            batch.add(&mut content, length, Target::At { file, offset })?;
+            offset += length as u64;
+        }
+        Ok(())
+    }
+
+    /// The number of the next file among those with content.
+    fn number(&mut self, size: usize) -> u64 {
+        let number = self.files;
+        self.files += u64::from(size > 0);
+        number
     }
 
     /// Waits until every file is written.
@@ -216,7 +232,8 @@ impl<'w> Stage<'w> {
     fn wait(&mut self) -> Result<()> {
         let result = self.done.recv().map_err(Error::other)?;
         self.in_flight -= 1;
-        result
+        self.made.add(result?);
+        Ok(())
     }
 
     fn submit(&mut self) {
@@ -257,9 +274,43 @@ struct Piece {
 
 enum Target {
     /// All of a file that is still to be made; the path is a range of the batch's paths.
-    New { path: Range<usize>, mode: u32 },
+    New {
+        path: Range<usize>,
+        mode: u32,
+        number: u64,
+    },
     /// A part of a large file.
-    At { file: Arc<OwnedFd>, offset: u64 },
+    At { file: Arc<LargeFile>, offset: u64 },
+}
+
+/// A file that takes more than one block.
+struct LargeFile {
+    file: OwnedFd,
+    mode: u32,
+    number: u64,
+    /// How many bytes are still to be written.
+    missing: AtomicU64,
+}
+
+/// Files with content that were finished, by their number.
+type Made = Vec<(u64, Identity)>;
+
+/// Puts files that are finished in any order into the tar's.
+#[derive(Default)]
+pub(super) struct InOrder {
+    pub(super) files: Files,
+    next: u64,
+    waiting: BTreeMap<u64, Identity>,
+}
+
+impl InOrder {
+    fn add(&mut self, made: Made) {
+        self.waiting.extend(made);
+        while let Some(identity) = self.waiting.remove(&self.next) {
+            self.files.add(&identity);
+            self.next += 1;
+        }
+    }
 }
 
 impl Batch {
@@ -272,36 +323,65 @@ impl Batch {
         Ok(())
     }
 
-    fn write(&self, root: &Beneath) -> Result<()> {
+    fn write(&self, root: &Beneath) -> Result<Made> {
         let mut cursor = Cursor::new(root);
+        let mut made = Vec::with_capacity(self.pieces.len());
         for piece in &self.pieces {
             let content = &self.block.bytes()[piece.place.clone()];
             match &piece.target {
-                Target::New { path, mode } => {
+                Target::New { path, mode, number } => {
                     let path = &self.paths[path.clone()];
-                    write_new(&mut cursor, path, *mode, content)
+                    let identity = write_new(&mut cursor, path, *mode, content)
                         .context(|| format!("write {}", root.full_path(path).display()))?;
+                    made.extend((!content.is_empty()).then_some((*number, identity)));
                 }
                 Target::At { file, offset } => {
-                    write_at(file, content, *offset).context(|| "write file")?
+                    let finished = file.write(content, *offset).context(|| "write file")?;
+                    made.extend(finished);
                 }
             }
         }
-        Ok(())
+        Ok(made)
     }
 }
 
-fn write_new(cursor: &mut Cursor<&Beneath>, path: &[u8], mode: u32, content: &[u8]) -> Result<()> {
+impl LargeFile {
+    /// Writes a part; the file is finished with the last one.
+    fn write(&self, content: &[u8], offset: u64) -> Result<Option<(u64, Identity)>> {
+        write_at(&self.file, content, offset)?;
+        let length = content.len() as u64;
+        match self.missing.fetch_sub(length, Ordering::AcqRel) == length {
+            true => Ok(Some((self.number, finish(&self.file, self.mode)?))),
+            false => Ok(None),
+        }
+    }
+}
+
+fn write_new(
+    cursor: &mut Cursor<&Beneath>,
+    path: &[u8],
+    mode: u32,
+    content: &[u8],
+) -> Result<Identity> {
     let (parent, name) = cursor.parent(path)?;
-    write_at(&create(parent, name, mode)?, content, 0)
+    let file = create(parent, name, mode)?;
+    write_at(&file, content, 0)?;
+    finish(&file, mode)
 }
 
 fn create(parent: BorrowedFd<'_>, name: &[u8], mode: u32) -> Result<OwnedFd> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::openat(parent, name, flags, FILLABLE.into()).map_err(made)?;
-    // The umask has no say in it.
-    rustix::fs::fchmod(&file, mode.into()).map_err(os)?;
-    Ok(file)
+    rustix::fs::openat(parent, name, flags, mode.into()).map_err(made)
+}
+
+/// Gives a written file its mode where the umask had a say in it, and says which file it is.
+fn finish(file: &OwnedFd, mode: u32) -> Result<Identity> {
+    let stat = rustix::fs::fstat(file).map_err(os)?;
+    if stat.st_mode & MODE_BITS == mode {
+        return Ok(Identity::of(&stat));
+    }
+    rustix::fs::fchmod(file, mode.into()).map_err(os)?;
+    Ok(Identity::of(&rustix::fs::fstat(file).map_err(os)?))
 }
 
 fn write_at(file: impl AsFd, mut content: &[u8], mut offset: u64) -> Result<()> {

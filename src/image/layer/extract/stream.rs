@@ -1,7 +1,6 @@
 //! The bytes of a tar on their way to the reader of entries: hashed, and bounded where the reader keeps them.
 
-use crate::layer::fingerprint::Skeleton;
-use crate::oci::{DiffId, Digest};
+use crate::oci::DiffId;
 use lifecycle_core::error::{Result, ResultExt};
 use sha2::{Digest as _, Sha256};
 use std::cell::RefCell;
@@ -57,11 +56,11 @@ impl<R: Read> Stream<R> {
         self.0.borrow_mut().failure.take()
     }
 
-    /// Reads to the end and returns the digest of everything, and of everything but contents.
+    /// Reads to the end and returns the digest of everything, and the hash of everything but contents.
     ///
     /// # Errors
     /// The underlying reader fails.
-    pub(super) fn finish(self) -> Result<(DiffId, Skeleton)> {
+    pub(super) fn finish(self) -> Result<(DiffId, Sha256)> {
         let mut state = self.0.into_inner();
         loop {
             let State {
@@ -76,10 +75,7 @@ impl<R: Read> Stream<R> {
             }
         }
         let diff_id = DiffId::from_bytes(state.hash.finalize().into());
-        Ok((
-            diff_id,
-            Skeleton(Digest::from_bytes(state.skeleton.finalize().into())),
-        ))
+        Ok((diff_id, state.skeleton))
     }
 }
 

@@ -52,11 +52,11 @@ impl Layers {
         tar
     }
 
-    fn extract(&self, tar: &[u8]) -> Result<Skeleton> {
+    fn extract(&self, tar: &[u8]) -> Result<Extracted> {
         self.extract_as(tar, DiffId::from_bytes(Sha256::digest(tar).into()))
     }
 
-    fn extract_as(&self, tar: &[u8], diff_id: DiffId) -> Result<Skeleton> {
+    fn extract_as(&self, tar: &[u8], diff_id: DiffId) -> Result<Extracted> {
         let workers = Workers::new(NonZero::new(2).unwrap());
         extract(
             tar,
@@ -399,11 +399,8 @@ fn what_was_built_comes_back_the_same() {
     };
     let built = crate::layer::build(&recipe, outputs, &workers).unwrap();
     fs::remove_dir_all(layers.base().join("bp")).unwrap();
-    let skeleton = layers.extract_as(&tar, built.diff_id).unwrap();
-    assert_eq!(
-        skeleton,
-        crate::layer::fingerprint::survey(&recipe).unwrap().skeleton
-    );
+    let extracted = layers.extract_as(&tar, built.diff_id).unwrap();
+    assert_eq!(extracted.fingerprint, Fingerprint::of(&recipe).unwrap());
     assert_eq!(
         crate::layer::diff_id(&recipe, &workers).unwrap(),
         built.diff_id

@@ -146,9 +146,14 @@ impl Named {
 ///
 /// # Errors
 /// The SBOM cannot be restored, or the run image does not say its operating system.
-pub fn analyze(images: &Images, decisions: Decisions<'_>, log: &Log) -> Result<Analyzed> {
+pub fn analyze(
+    images: &Images,
+    decisions: Decisions<'_>,
+    workers: &Workers,
+    log: &Log,
+) -> Result<Analyzed> {
     let _timer = log.timer("Analyzer");
-    let (previous_image, metadata) = previous(images.previous.as_ref(), decisions, log)?;
+    let (previous_image, metadata) = previous(images.previous.as_ref(), decisions, workers, log)?;
     let run_image = match &images.run {
         Some(run) => describe_run(run, decisions, log)?,
         None => AnalyzedRunImage::default(),
@@ -165,6 +170,7 @@ pub fn analyze(images: &Images, decisions: Decisions<'_>, log: &Log) -> Result<A
 fn previous(
     image: Option<&Named>,
     decisions: Decisions<'_>,
+    workers: &Workers,
     log: &Log,
 ) -> Result<(String, LayersMetadata)> {
     let Some(opened) = image.and_then(|image| image.found(log)) else {
@@ -187,23 +193,17 @@ fn previous(
         log.debug(format_args!(
             "Retrieving previous image SBOM layer for {sha:?}"
         ));
-        restore_sbom(&opened.image, sha, layers_dir).context(|| "retrieving launch SBOM layer")?;
+        restore_sbom(&opened.image, sha, layers_dir, workers)
+            .context(|| "retrieving launch SBOM layer")?;
     }
     Ok((opened.identifier.clone(), metadata))
 }
 
-fn restore_sbom(image: &Image, sha: &str, layers_dir: &Path) -> Result<()> {
+fn restore_sbom(image: &Image, sha: &str, layers_dir: &Path, workers: &Workers) -> Result<()> {
     let diff_id = DiffId::parse(sha)?;
     let layer = image.layer(&diff_id)?;
     let root = layers_dir.join("sbom").join("launch");
-    extract::extract(
-        open_stored(layer)?,
-        diff_id,
-        layers_dir,
-        &root,
-        &Workers::for_machine(),
-    )
-    .map(drop)
+    extract::extract(open_stored(layer)?, diff_id, layers_dir, &root, workers).map(drop)
 }
 
 fn describe_run(run: &Named, decisions: Decisions<'_>, log: &Log) -> Result<AnalyzedRunImage> {

@@ -69,7 +69,12 @@ fn run(
 ) -> Result<(Analyzed, String)> {
     let buffer = Buffer::default();
     let log = Log::to(buffer.clone(), Level::Info, false);
-    let analyzed = analyze(&Images::open(&Store, previous, run)?, decisions, &log)?;
+    let analyzed = analyze(
+        &Images::open(&Store, previous, run)?,
+        decisions,
+        &Workers::for_machine(),
+        &log,
+    )?;
     let text = String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap();
     Ok((analyzed, text))
 }

@@ -8,8 +8,8 @@ use lifecycle_core::data::group::GroupElement;
 use lifecycle_core::data::label::CacheMetadata;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use lifecycle_image::cache::Cache;
-use lifecycle_image::layer::fingerprint::Skeleton;
-use lifecycle_image::layer::{Workers, extract};
+use lifecycle_image::layer::Workers;
+use lifecycle_image::layer::extract::{self, Extracted};
 use lifecycle_image::oci::DiffId;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -129,11 +129,10 @@ pub(super) fn restore(
     } = layer;
     log.debug(format_args!("Retrieving data for {sha:?}"));
     match unpack(cache, sha, layers, path, workers) {
-        Ok((diff_id, skeleton)) => Ok(Some(RestoredLayer {
+        Ok((diff_id, extracted)) => Ok(Some(RestoredLayer {
             identifier: identifier.clone(),
-            path: path.clone(),
             diff_id,
-            skeleton,
+            extracted,
         })),
         Err(error) if is_miss(&error) => {
             log.warn(format_args!(
@@ -161,13 +160,13 @@ pub(super) fn unpack(
     layers: &Dir,
     root: &Path,
     workers: &Workers,
-) -> Result<(DiffId, Skeleton)> {
+) -> Result<(DiffId, Extracted)> {
     let diff_id = DiffId::parse(sha)?;
     match extract::extract(cache.open(&diff_id)?, diff_id, layers.path(), root, workers) {
         Err(error) if error.kind() == ErrorKind::Corrupt => {
             cache.discard(&diff_id);
             Err(error)
         }
-        result => result.map(|skeleton| (diff_id, skeleton)),
+        result => result.map(|extracted| (diff_id, extracted)),
     }
 }

@@ -60,6 +60,7 @@ pub fn restore(
     buildpacks: &[GroupElement],
     sources: Sources<'_>,
     decisions: Decisions,
+    workers: &Workers,
     log: &Log,
 ) -> Result<Vec<RestoredLayer>> {
     let _timer = log.timer("Restorer");
@@ -94,15 +95,14 @@ pub fn restore(
     if decisions.sbom {
         jobs.push(Job::Sbom);
     }
-    let workers = Workers::for_machine();
     let run = |job: &Job| match job {
-        Job::Layer(layer) => data::restore(layer, &layers, sources.cache, &workers, log),
+        Job::Layer(layer) => data::restore(layer, &layers, sources.cache, workers, log),
         Job::Sbom => sbom::restore(
             &layers,
             buildpacks,
             sources.cache,
             &cached.sbom,
-            &workers,
+            workers,
             log,
         )
         .map(|()| None),

@@ -140,7 +140,14 @@ impl Build {
             previous: &self.previous,
             cache: Some(&self.cache),
         };
-        restore(self.dir.path(), &group, sources, decisions, &log)?;
+        restore(
+            self.dir.path(),
+            &group,
+            sources,
+            decisions,
+            &Workers::for_machine(),
+            &log,
+        )?;
         Ok(String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap())
     }
 }
