@@ -11,6 +11,7 @@ use crate::oci::{Descriptor, Digest, Identifier, MAX_MANIFEST, Reference};
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use reqwest::header::CONTENT_TYPE;
 use reqwest::{Method, StatusCode};
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -51,13 +52,13 @@ pub(super) async fn push(
     let mut results = Vec::new();
     for reference in references {
         let place = (reference.registry(), reference.repository());
-        if !repositories.contains_key(&place) {
-            let result = push_blobs(network, reference, &blobs).await;
-            repositories.insert(place, result);
-        }
-        let result = match repositories.get(&place) {
-            Some(Err(error)) => Err(Error::new(error.kind(), error)),
-            _ => put_manifest(network, reference, documents).await,
+        let blobs = match repositories.entry(place) {
+            Entry::Occupied(pushed) => pushed.into_mut(),
+            Entry::Vacant(entry) => entry.insert(push_blobs(network, reference, &blobs).await),
+        };
+        let result = match blobs {
+            Err(error) => Err(Error::new(error.kind(), error)),
+            Ok(()) => put_manifest(network, reference, documents).await,
         };
         results.push(result);
     }

@@ -32,12 +32,15 @@ pub(super) struct Session {
     pub(super) uploads: Uploads,
 }
 
+/// Set once a blob is there.
+type Arrival = Arc<OnceCell<()>>;
+
 /// What this process brings to a registry.
 pub(super) struct Uploads {
     /// How many may be under way.
     pub(super) permits: Semaphore,
-    /// By repository and blob; set once the blob is there.
-    pub(super) blobs: Mutex<HashMap<(String, Digest), Arc<OnceCell<()>>>>,
+    /// By repository and blob.
+    pub(super) blobs: Mutex<HashMap<(String, Digest), Arrival>>,
     /// A repository that is known to have the blob.
     pub(super) homes: Mutex<HashMap<Digest, String>>,
 }
