@@ -5,7 +5,7 @@ STATIC := $(ARCH)-unknown-linux-musl
 # Everything the demo compiles goes here: release code without link-time optimisation.
 DEMO_BINARIES := target/$(STATIC)/demo
 
-.PHONY: help demo test lint bench sbom toolchain
+.PHONY: help demo test test-docker lint bench sbom toolchain
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -22,6 +22,12 @@ test: toolchain ## run every unit test and spec test, as root
 	@test "$$(id -u)" = 0 || { echo "missing: root, for tests that chroot and mount" >&2; exit 1; }
 	cargo build --locked --workspace --bins
 	cargo test --locked --workspace
+
+test-docker: toolchain ## build into a Docker daemon of its own, as root
+	@sh .ci/needs busybox dockerd=docker.io docker=docker.io
+	@test "$$(id -u)" = 0 || { echo "missing: root, to start a Docker daemon" >&2; exit 1; }
+	cargo build --locked --profile demo --target $(STATIC) --bin creator --bin launcher
+	LIFECYCLE_DIR=$(CURDIR)/$(DEMO_BINARIES) cargo test --locked --package spec-tests --test daemon
 
 lint: toolchain ## check formatting and run clippy; warnings are errors
 	cargo fmt --all --check

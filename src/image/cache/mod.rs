@@ -3,9 +3,11 @@
 //! A damaged, truncated or mismatching entry is a miss, never an error or a wrong layer.
 
 mod image;
+mod launch;
 mod volume;
 
 pub use image::{ImageCache, METADATA_LABEL, OldImage};
+pub use launch::LaunchCache;
 pub use volume::VolumeCache;
 
 use crate::layer::SpooledBlob;

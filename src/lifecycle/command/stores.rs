@@ -6,7 +6,7 @@ use lifecycle_core::api::Feature;
 use lifecycle_core::env::Env;
 use lifecycle_core::error::{Error, Result, ResultExt};
 use lifecycle_image::auth::{ConfigPlaces, Keychain, Sources};
-use lifecycle_image::cache::{Cache, ImageCache, OldImage, VolumeCache};
+use lifecycle_image::cache::{Cache, ImageCache, LaunchCache, OldImage, VolumeCache};
 use lifecycle_image::oci::{Platform, Reference};
 use lifecycle_image::store::ImageStore;
 use lifecycle_image::store::daemon::{DaemonStore, Endpoint, Settings};
@@ -76,6 +76,12 @@ impl Stores {
             .take()
             .ok_or_else(|| Error::other("the docker daemon could not be connected to"))?;
         let store: Arc<dyn ImageStore> = Arc::new(DaemonStore::new(endpoint, temp_dir(inputs))?);
+        let store: Arc<dyn ImageStore> = match &inputs.launch_cache_dir {
+            Some(dir) => {
+                Arc::new(LaunchCache::open(dir, store).context(|| "failed to create launch cache")?)
+            }
+            None => store,
+        };
         Ok(Arc::clone(self.daemon.get_or_init(|| store)))
     }
 
