@@ -17,17 +17,12 @@ const LIMIT: Duration = Duration::from_secs(600);
 
 #[test]
 fn rust() {
-    check(
-        "rust",
-        "cargo --version",
-        "Hello from Rust",
-        Place::available(),
-    );
+    check("rust", "cargo --version", "Hello from Rust");
 }
 
 #[test]
 fn go() {
-    check("go", "go version", "Hello from Go", Place::available());
+    check("go", "go version", "Hello from Go");
 }
 
 #[test]
@@ -36,34 +31,28 @@ fn node() {
         "node",
         "npm view --fetch-retries=0 mustache name",
         "Hello from Node.js",
-        Place::Beside,
     );
 }
 
 #[test]
 fn python() {
     let needs = "python3 -m pip download --quiet --retries 0 --no-deps --dest . bottle";
-    check("python", needs, "Hello from Python", Place::Beside);
+    check("python", needs, "Hello from Python");
 }
 
 #[test]
 fn static_site() {
-    check(
-        "static-site",
-        BUSYBOX,
-        "Hello from a static site",
-        Place::Beside,
-    );
+    check("static-site", BUSYBOX, "Hello from a static site");
 }
 
 #[test]
 fn procfile() {
-    check("procfile", BUSYBOX, "Hello from a Procfile", Place::Beside);
+    check("procfile", BUSYBOX, "Hello from a Procfile");
 }
 
 /// Builds an app of buildpacks/apps with the sample builder twice, starts it and looks for `text` in its page. A machine on
 /// which the command `needs` fails has not what the buildpack needs; there is nothing to check there.
-fn check(app: &str, needs: &str, text: &str, place: Place) {
+fn check(app: &str, needs: &str, text: &str) {
     let work = site::work_directory().unwrap();
     let mut command = Command::new("sh");
     let probe = Outcome::of(command.args(["-c", needs]).current_dir(work.path()));
@@ -105,7 +94,9 @@ fn check(app: &str, needs: &str, text: &str, place: Place) {
     let root = work.path().join("root");
     fs::create_dir(&root).unwrap();
     first.unpack(&root).unwrap();
-    let page = Server::start(&site, &first, &root, place)
+    // The launcher under test may be linked to this machine's libraries, as most apps are; the demo starts the static
+    // one inside the image.
+    let page = Server::start(&site, &first, &root, Place::Beside)
         .unwrap()
         .page()
         .unwrap();
