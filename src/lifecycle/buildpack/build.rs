@@ -2,6 +2,7 @@
 
 use super::dir::Dir;
 use super::layers::{self, Layer};
+use super::plan_file::PlanFile;
 use super::sbom::{self, SbomFile};
 use super::{Module, Surroundings, add_target};
 use crate::exec::{self, Program};
@@ -66,16 +67,11 @@ pub fn build(
     let log = site.log;
     let id = escape_id(&module.descriptor.id);
     log.debug("Creating plan directory");
-    let temp_dir = tempfile::Builder::new()
-        .prefix(&format!("{id}-"))
-        .tempdir_in(&site.surroundings.temp_dir)
-        .context(|| "create a plan directory")?;
+    let plan_file = PlanFile::write(&site.surroundings.temp_dir, &id, plan)?;
     log.debug("Preparing paths");
     site.layers_dir.make_dir(id.as_ref())?;
-    let plan_path = temp_dir.path().join(&id).join("plan.toml");
-    file::write_unsynced(&plan_path, plan.to_toml())?;
     log.debug("Running build command");
-    run(module, site, env, &plan_path)?;
+    run(module, site, env, plan_file.path())?;
     log.debug("Processing layers");
     // Not the directory of before: the buildpack may have put something else in its place.
     let dir = site.layers_dir.make_dir(id.as_ref())?;

@@ -2,6 +2,7 @@
 
 use super::dir::Dir;
 use super::dockerfile::{self, DockerfileKind, RunImageChange};
+use super::plan_file::PlanFile;
 use super::{Module, Surroundings, add_target};
 use crate::exec::{self, Program};
 use crate::log::Log;
@@ -60,14 +61,9 @@ pub fn generate(
     let log = site.log;
     let id = escape_id(&extension.descriptor.id);
     log.debug("Creating plan directory");
-    let temp_dir = tempfile::Builder::new()
-        .prefix(&format!("{id}-"))
-        .tempdir_in(&site.surroundings.temp_dir)
-        .context(|| "create a plan directory")?;
+    let plan_file = PlanFile::write(&site.surroundings.temp_dir, &id, plan)?;
     log.debug("Preparing paths");
     let output_dir = site.outputs.make_dir(id.as_ref())?;
-    let plan_path = temp_dir.path().join(&id).join("plan.toml");
-    file::write_unsynced(&plan_path, plan.to_toml())?;
     log.debug("Running generate command");
     let program = extension.program("generate");
     if is_missing(&program)? {
@@ -79,7 +75,13 @@ pub fn generate(
         copy_tree(&prepared, site.outputs.make_dir(id.as_ref())?.path())?;
         return read(extension, output_dir.path(), log);
     }
-    run(extension, &program, output_dir.path(), &plan_path, site)?;
+    run(
+        extension,
+        &program,
+        output_dir.path(),
+        plan_file.path(),
+        site,
+    )?;
     log.debug("Reading output files");
     // Not the directory of before: the extension may have put a link to elsewhere in its place.
     let output_dir = site.outputs.make_dir(id.as_ref())?;

@@ -8,6 +8,7 @@ mod find;
 mod generate;
 mod layers;
 mod layers_dir;
+mod plan_file;
 mod sbom;
 mod surroundings;
 mod target;

@@ -38,9 +38,7 @@ impl Command for Exporter {
     type Session = Stores;
 
     fn prepare(inputs: &mut Inputs, _: &Log) -> Result<Stores, Failure> {
-        let analyzed = documents::analyzed_images(&inputs.analyzed);
-        let analyzed: Vec<_> = analyzed.iter().map(String::as_str).collect();
-        let stores = Stores::prepare(inputs, &analyzed)?;
+        let stores = Stores::prepare(inputs, &documents::analyzed_images(&inputs.analyzed))?;
         privileges::ensure_owner(
             inputs,
             [inputs.cache_dir.as_ref(), inputs.launch_cache_dir.as_ref()],

@@ -31,9 +31,7 @@ impl Command for Restorer {
             inputs.cache_dir.as_ref(),
             Some(&inputs.kaniko_dir),
         ];
-        let analyzed = documents::analyzed_images(&inputs.analyzed);
-        let analyzed: Vec<_> = analyzed.iter().map(String::as_str).collect();
-        let stores = Stores::prepare(inputs, &analyzed)?;
+        let stores = Stores::prepare(inputs, &documents::analyzed_images(&inputs.analyzed))?;
         privileges::ensure_owner(inputs, dirs)?;
         privileges::run_as_user(inputs)?;
         Ok(stores)

@@ -33,11 +33,11 @@ impl Stores {
     /// # Errors
     /// `failed to resolve keychain: ...`: the platform's credentials are malformed.
     /// `failed to initialize docker client: ...`: nobody can tell where the daemon is.
-    pub fn prepare(inputs: &Inputs, more: &[&str]) -> Result<Self> {
+    pub fn prepare(inputs: &Inputs, more: &[String]) -> Result<Self> {
         let references = inputs
             .registry_images()
             .into_iter()
-            .chain(more.iter().copied());
+            .chain(more.iter().map(String::as_str));
         let keychain = keychain(inputs, references).context(|| "failed to resolve keychain")?;
         let settings = daemon_settings(&inputs.process_env);
         let prepare = || Endpoint::prepare(&settings, privileges::changes_user(inputs));
