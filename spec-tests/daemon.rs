@@ -2,79 +2,42 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use serde_json::Value;
+use spec_tests::docker::Daemon;
 use spec_tests::site::work_directory;
 use spec_tests::subject::{Outcome, Subject};
 use std::fs::{self, File, Permissions};
+use std::ops::Deref;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 /// Who builds: nobody, who may not open the daemon's socket.
 const USER: u32 = 65_534;
 
-struct Daemon {
-    dir: PathBuf,
-    process: Child,
+/// A daemon with run images.
+struct Images(Daemon);
+
+impl Deref for Images {
+    type Target = Daemon;
+
+    fn deref(&self) -> &Daemon {
+        &self.0
+    }
 }
 
-impl Daemon {
-    /// Starts a daemon with its files below `dir`, and waits until it answers.
+impl Images {
     fn start(dir: &Path) -> Self {
-        let log = File::create(dir.join("dockerd.log")).unwrap();
-        let path = |name: &str| dir.join(name).display().to_string();
-        let mut command = Command::new("dockerd");
-        command.args(["--host", &format!("unix://{}", path("docker.sock"))]);
-        for (flag, name) in [
-            ("--data-root", "data"),
-            ("--exec-root", "exec"),
-            ("--pidfile", "pid"),
-        ] {
-            command.args([flag, &path(name)]);
-        }
-        command.args(["--iptables=false", "--bridge=none"]);
-        command
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap());
-        let process = command.stderr(log).spawn().expect("start dockerd");
-        let mut daemon = Self {
-            dir: dir.to_owned(),
-            process,
-        };
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !daemon.docker(&["version"]).status().unwrap().success() {
-            let log = || fs::read_to_string(dir.join("dockerd.log")).unwrap();
-            assert!(daemon.process.try_wait().unwrap().is_none(), "{}", log());
-            assert!(Instant::now() < deadline, "{}", log());
-            thread::sleep(Duration::from_millis(100));
-        }
-        daemon
-    }
-
-    fn host(&self) -> String {
-        format!("unix://{}", self.dir.join("docker.sock").display())
-    }
-
-    fn docker(&self, args: &[&str]) -> Command {
-        let mut command = Command::new("docker");
-        command.args(["--host", &self.host()]).args(args);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        command
+        Self(Daemon::start(dir).unwrap())
     }
 
     fn output(&self, args: &[&str]) -> String {
-        let outcome = Outcome::of(&mut self.docker(args)).unwrap();
-        assert_eq!(outcome.code, Some(0), "docker {args:?}: {}", outcome.text);
-        outcome.text.trim().to_owned()
+        self.0.output(args).unwrap()
     }
 
-    /// The image's description; `Null` if there is no such image.
     fn inspect(&self, name: &str) -> Value {
-        let mut inspect = self.docker(&["image", "inspect", name]);
-        let output = inspect.stdout(Stdio::piped()).output().unwrap();
-        let mut images: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
-        images.get_mut(0).map(Value::take).unwrap_or_default()
+        self.0.inspect(name).unwrap()
     }
 
     fn id(&self, name: &str) -> String {
@@ -86,7 +49,7 @@ impl Daemon {
 
     /// Makes a run image of busybox; `mark` makes it another one.
     fn make_run_image(&self, name: &str, mark: &str) {
-        let root = self.dir.join("root");
+        let root = self.dir().join("root");
         fs::create_dir_all(root.join("bin")).unwrap();
         let busybox = Command::new("sh")
             .args(["-c", "command -v busybox"])
@@ -94,7 +57,7 @@ impl Daemon {
         let busybox = String::from_utf8(busybox.unwrap().stdout).unwrap();
         fs::copy(busybox.trim(), root.join("bin/busybox")).unwrap();
         fs::write(root.join("mark"), mark).unwrap();
-        let tar = self.dir.join("root.tar");
+        let tar = self.dir().join("root.tar");
         let mut pack = Command::new("tar");
         pack.arg("-C").arg(&root).arg("-cf").arg(&tar).arg(".");
         assert!(status_of(&mut pack).success());
@@ -120,16 +83,6 @@ impl Daemon {
             return None;
         }
         Some(self.output(&["run", "--rm", "--network=host", image]))
-    }
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        // Asked nicely, it takes its containerd with it.
-        let _ = Command::new("kill")
-            .arg(self.process.id().to_string())
-            .status();
-        let _ = self.process.wait();
     }
 }
 
@@ -239,7 +192,7 @@ fn has(text: &str, parts: &[&str]) {
 #[test]
 fn apps_are_built_into_a_daemon() {
     let work = work_directory().unwrap();
-    let daemon = Daemon::start(work.path());
+    let daemon = Images::start(work.path());
     let host = daemon.host();
     daemon.make_run_image("samples/run", "1");
     let build = Build::new(&work.path().join("build"));
@@ -334,7 +287,7 @@ fn failures_name_the_daemon_and_leave_the_old_image() {
     assert_eq!(outcome.code, Some(1), "{}", outcome.text);
     has(&outcome.text, &["unable to parse docker host `bogus`"]);
 
-    let daemon = Daemon::start(work.path());
+    let daemon = Images::start(work.path());
     daemon.make_run_image("samples/run", "1");
     let args = ["-run-image", "samples/run", "samples/app"];
     build.created(&daemon.host(), &args);
@@ -344,7 +297,7 @@ fn failures_name_the_daemon_and_leave_the_old_image() {
     let large = File::create(build.dir.join("app/large")).unwrap();
     large.set_len(3 << 30).unwrap();
     let killer = {
-        let (pid, temporary) = (daemon.process.id(), work.path().join("data/tmp"));
+        let (pid, temporary) = (daemon.pid(), work.path().join("data/tmp"));
         thread::spawn(move || {
             let loading = || fs::read_dir(&temporary).is_ok_and(|mut dir| dir.next().is_some());
             let deadline = Instant::now() + Duration::from_secs(60);
@@ -373,6 +326,6 @@ fn failures_name_the_daemon_and_leave_the_old_image() {
     }
     drop(daemon);
     let _ = fs::remove_file(work.path().join("pid"));
-    let daemon = Daemon::start(work.path());
+    let daemon = Images::start(work.path());
     assert_eq!(daemon.id("samples/app"), old);
 }

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod builder;
+pub mod docker;
 pub mod layout;
 pub mod net;
 pub mod server;
