@@ -5,6 +5,7 @@ pub mod builder;
 pub mod docker;
 pub mod layout;
 pub mod net;
+pub mod pack;
 pub mod server;
 pub mod site;
 pub mod subject;
