@@ -120,7 +120,10 @@ impl Connections {
                 return Ok(busy);
             }
         }
-        Err(refused)
+        Err(match &self.endpoint.refused {
+            Some(earlier) => io::Error::new(earlier.kind(), earlier.to_string()),
+            None => refused,
+        })
     }
 
     async fn connect(&self) -> io::Result<Sender> {

@@ -46,6 +46,8 @@ pub struct Endpoint {
     pub(super) api_version: Option<String>,
     /// Open connections, where the user that the phase will run as may not be let in any more.
     pub(super) kept: Vec<UnixStream>,
+    /// Why there is none of them; later the user's lack of rights would be all that shows.
+    pub(super) refused: Option<io::Error>,
 }
 
 pub(super) enum Address {
@@ -66,17 +68,21 @@ impl Endpoint {
         let host = settings.host.clone().filter(|host| !host.is_empty());
         let host = host.unwrap_or_else(|| DEFAULT_HOST.to_owned());
         let address = address(&host, settings)?;
-        let kept = match &address {
-            Address::Unix(path) if keeps_connections => {
-                (0..KEPT).map_while(|_| keep(path).ok()).collect()
+        let (mut kept, mut refused) = (Vec::new(), None);
+        if let (Address::Unix(path), true) = (&address, keeps_connections) {
+            while kept.len() < KEPT && refused.is_none() {
+                match keep(path) {
+                    Ok(socket) => kept.push(socket),
+                    Err(error) => refused = Some(error),
+                }
             }
-            _ => Vec::new(),
-        };
+        }
         Ok(Self {
             host,
             address,
             api_version: settings.api_version.clone().filter(|text| !text.is_empty()),
             kept,
+            refused,
         })
     }
 }
