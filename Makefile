@@ -26,7 +26,7 @@ test: toolchain ## run every unit test and spec test, as root
 test-docker: toolchain ## build into a Docker daemon of its own, as root
 	@sh .ci/needs busybox dockerd=docker.io docker=docker.io
 	@test "$$(id -u)" = 0 || { echo "missing: root, to start a Docker daemon" >&2; exit 1; }
-	cargo build --locked --profile demo --target $(STATIC) --bin creator --bin launcher
+	cargo build --locked --profile demo --target $(STATIC) --package lifecycle --package launcher --bins
 	LIFECYCLE_DIR=$(CURDIR)/$(DEMO_BINARIES) cargo test --locked --package spec-tests --test daemon
 
 lint: toolchain ## check formatting and run clippy; warnings are errors

@@ -3,6 +3,7 @@
 
 mod build;
 mod faults;
+mod phases;
 
 use spec_tests::docker::Daemon;
 use spec_tests::pack::{Build, RUN_IMAGE};
