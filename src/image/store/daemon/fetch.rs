@@ -2,7 +2,7 @@
 //! `layer.tar` each, blobs by digest, compressed or not), so every file of the archive is hashed, and those that have
 //! a wanted diffID are kept.
 
-use super::Shared;
+use super::{Shared, by_id};
 use crate::layer::{BlobSource, decompress};
 use crate::oci::{Descriptor, DiffId};
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
@@ -105,7 +105,7 @@ fn fetch(
 ) -> Result<BTreeMap<DiffId, SpooledTar>> {
     let (sender, receiver) = mpsc::channel(QUEUE);
     let docker = shared.docker.clone();
-    let name = id.to_owned();
+    let name = by_id(id);
     shared.runtime.spawn(async move {
         let mut archive = std::pin::pin!(docker.export_image(&name));
         while let Some(chunk) = archive.next().await {

@@ -2,7 +2,7 @@
 
 use super::archive::{Archive, Form, Part, config_id};
 use super::fetch::SpooledTar;
-use super::{Shared, error, inspect};
+use super::{Shared, by_id, error, inspect};
 use crate::image::Image;
 use crate::layer::{self, BlobSource, Layer, LayerSource, Workers, decompress};
 use crate::oci::{Descriptor, DiffId};
@@ -33,7 +33,7 @@ pub(super) fn load(shared: &Arc<Shared>, image: &Image) -> Result<String> {
     if form == Form::Docker {
         // Most builds that change nothing end here.
         let id = config_id(image).hex();
-        if shared.inspect(&id)?.is_some() {
+        if shared.inspect(&by_id(&id))?.is_some() {
             return Ok(id);
         }
     }
@@ -62,7 +62,7 @@ fn check(shared: &Shared, image: &Image, id: &str) -> Result<()> {
             format!("the docker daemon at {name} {cause}"),
         )
     };
-    let Some(found) = shared.inspect(id)? else {
+    let Some(found) = shared.inspect(&by_id(id))? else {
         return Err(corrupt(format!("has no image {id} after loading it")));
     };
     let Some(difference) = inspect::difference(image, &found)? else {
@@ -70,7 +70,7 @@ fn check(shared: &Shared, image: &Image, id: &str) -> Result<()> {
     };
     // Nobody knows this image by a name; if it stays, it only takes room.
     let options = RemoveImageOptionsBuilder::default().build();
-    let _ = shared.ask(shared.docker.remove_image(id, Some(options), None));
+    let _ = shared.ask(shared.docker.remove_image(&by_id(id), Some(options), None));
     Err(corrupt(format!("made another image of it: {difference}")))
 }
 

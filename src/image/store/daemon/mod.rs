@@ -141,18 +141,18 @@ impl DaemonStore {
             .tag(tag)
             .build();
         self.shared
-            .ask(self.shared.docker.tag_image(id, Some(options)))
+            .ask(self.shared.docker.tag_image(&by_id(id), Some(options)))
     }
 }
 
 impl ImageStore for DaemonStore {
     fn open(&self, name: &str) -> Result<Option<Opened>> {
         let shared = &self.shared;
-        let Some(inspect) = shared.inspect(checked(name)?)? else {
+        let Some(inspect) = shared.inspect(&checked(name)?)? else {
             return Ok(None);
         };
         let identifier = inspect::id(&inspect)?;
-        let history = shared.ask(shared.docker.image_history(&identifier))?;
+        let history = shared.ask(shared.docker.image_history(&by_id(&identifier)))?;
         let blobs = DaemonBlobs {
             shared: Arc::clone(shared),
             image: identifier.clone(),
@@ -183,11 +183,20 @@ impl ImageStore for DaemonStore {
     }
 }
 
-/// An id or a reference; nothing else may become part of a request's path.
-fn checked(name: &str) -> Result<&str> {
+/// An id, 64 digits, as requests spell it: digits alone are a name to Podman and the containerd image store, and one
+/// that they refuse.
+fn by_id(id: &str) -> String {
+    format!("sha256:{id}")
+}
+
+/// An id or a reference, as requests spell it; nothing else may become part of a request's path.
+fn checked(name: &str) -> Result<String> {
     let id = name.strip_prefix("sha256:").unwrap_or(name);
     if !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Ok(name);
+        return Ok(match id.len() {
+            64 => by_id(id),
+            _ => name.to_owned(),
+        });
     }
-    Reference::parse(name).map(|_| name)
+    Reference::parse(name).map(|_| name.to_owned())
 }
