@@ -3,9 +3,12 @@
 use flate2::read::GzDecoder;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+
+/// How a gzip file begins. No tar does: its first bytes are a name.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// An image in a layout of one image.
 pub struct Image {
@@ -48,12 +51,15 @@ impl Image {
     /// A file is missing or malformed, or the layout doesn't hold exactly one image.
     pub fn open(layout: &Path) -> io::Result<Self> {
         let index = parse(&fs::read(layout.join("index.json"))?)?;
-        let [descriptor] = list(&index, "manifests") else {
+        // An image with several names is listed under each.
+        let digests = list(&index, "manifests").iter();
+        let mut digests: Vec<_> = digests.map(|one| string(one, "digest")).collect();
+        digests.dedup();
+        let (Some(digest), true) = (digests.pop(), digests.is_empty()) else {
             return Err(io::Error::other(
                 "index.json does not name exactly one manifest",
             ));
         };
-        let digest = string(descriptor, "digest");
         let manifest = parse(&blob(layout, &digest)?)?;
         let config = parse(&blob(layout, &string(&manifest["config"], "digest"))?)?;
         let diff_ids = list(&config["rootfs"], "diff_ids");
@@ -136,14 +142,48 @@ impl Image {
     /// A layer is missing or corrupt, or files cannot be written.
     pub fn unpack(&self, root: &Path) -> io::Result<()> {
         for layer in &self.layers {
-            let mut tar = Vec::new();
-            GzDecoder::new(File::open(path(&self.layout, &layer.digest))?).read_to_end(&mut tar)?;
-            verify(&tar, &layer.diff_id)?;
+            let tar = self.tar(layer)?;
             let mut archive = tar::Archive::new(tar.as_slice());
             archive.set_preserve_permissions(true);
             archive.unpack(root)?;
         }
         Ok(())
+    }
+
+    /// Compares every layer with all that manifest and configuration say of it: digest, size, diffID.
+    ///
+    /// # Errors
+    /// A layer is missing or another one.
+    pub fn verify(&self) -> io::Result<()> {
+        for layer in &self.layers {
+            let blob = blob(&self.layout, &layer.digest)?;
+            if blob.len() as u64 != layer.size {
+                let sizes = format!(
+                    "{} has {} bytes, not {}",
+                    layer.digest,
+                    blob.len(),
+                    layer.size
+                );
+                return Err(io::Error::other(sizes));
+            }
+            self.tar(layer)?;
+        }
+        Ok(())
+    }
+
+    /// A layer's content, checked against its diffID.
+    fn tar(&self, layer: &Layer) -> io::Result<Vec<u8>> {
+        let blob = fs::read(path(&self.layout, &layer.digest))?;
+        let tar = match blob.starts_with(&GZIP) {
+            true => {
+                let mut tar = Vec::new();
+                GzDecoder::new(blob.as_slice()).read_to_end(&mut tar)?;
+                tar
+            }
+            false => blob,
+        };
+        verify(&tar, &layer.diff_id)?;
+        Ok(tar)
     }
 }
 

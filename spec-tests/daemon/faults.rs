@@ -31,7 +31,7 @@ fn a_daemon_that_dies_while_it_loads_keeps_the_old_image() {
     // In this order, as what is named last goes first.
     let Setup {
         work,
-        mut daemon,
+        daemon,
         build,
     } = set_up();
     build.create(&ARGS).unwrap();

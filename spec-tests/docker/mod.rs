@@ -1,5 +1,7 @@
 //! A Docker daemon on a socket and data root of its own, and Docker's client to look into it.
 
+mod engines;
+
 use crate::subject::Outcome;
 use serde_json::Value;
 use std::env;
@@ -18,7 +20,18 @@ const START_LIMIT: Duration = Duration::from_secs(60);
 /// A running dockerd; it is stopped, with all that it started and mounted, when the value drops.
 pub struct Daemon {
     dir: PathBuf,
+    /// What was started; waiting for its end is waiting for the daemon's.
     process: Child,
+    engine: Engine,
+}
+
+/// What answers at the socket.
+enum Engine {
+    Docker,
+    /// Docker in a process namespace of its own, as the child of the process that made that.
+    EnclosedDocker,
+    /// Podman, with the arguments that lead to its files.
+    Podman(Vec<String>),
 }
 
 impl Daemon {
@@ -36,7 +49,6 @@ impl Daemon {
     /// # Errors
     /// As for [`Self::start`].
     pub fn start_with(dir: &Path, args: &[&str]) -> io::Result<Self> {
-        let log = File::create(dir.join("dockerd.log"))?;
         let path = |name: &str| dir.join(name).display().to_string();
         let mut command = Command::new("dockerd");
         command.args(["--host", &format!("unix://{}", path("docker.sock"))]);
@@ -50,16 +62,26 @@ impl Daemon {
         command
             .args(["--iptables=false", "--bridge=none"])
             .args(args);
+        Self::launch(dir, command, Engine::Docker)
+    }
+
+    /// Runs a daemon, which has its files below `dir`, and waits until it answers at `docker.sock` there.
+    fn launch(dir: &Path, mut command: Command, engine: Engine) -> io::Result<Self> {
+        let log = File::create(dir.join("daemon.log"))?;
         command.stdin(Stdio::null()).stdout(log.try_clone()?);
         let mut daemon = Self {
             dir: dir.to_owned(),
             process: command.stderr(log).spawn()?,
+            engine,
         };
         let deadline = Instant::now() + START_LIMIT;
         while !daemon.docker(&["version"]).status()?.success() {
             if daemon.process.try_wait()?.is_some() || Instant::now() > deadline {
-                let log = fs::read_to_string(dir.join("dockerd.log"))?;
-                return Err(io::Error::other(format!("dockerd does not answer:\n{log}")));
+                let log = fs::read_to_string(dir.join("daemon.log"))?;
+                let program = command.get_program().display();
+                return Err(io::Error::other(format!(
+                    "{program} does not answer:\n{log}"
+                )));
             }
             thread::sleep(Duration::from_millis(50));
         }
@@ -83,7 +105,15 @@ impl Daemon {
 
     /// The id of its process.
     pub fn pid(&self) -> u32 {
-        self.process.id()
+        let id = self.process.id();
+        match self.engine {
+            Engine::EnclosedDocker => {
+                let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children"));
+                let child = children.ok().and_then(|ids| ids.trim().parse().ok());
+                child.unwrap_or(id)
+            }
+            Engine::Docker | Engine::Podman(_) => id,
+        }
     }
 
     /// A command of Docker's client.
@@ -99,14 +129,7 @@ impl Daemon {
     /// # Errors
     /// It fails.
     pub fn output(&self, args: &[&str]) -> io::Result<String> {
-        let outcome = Outcome::of(&mut self.docker(args))?;
-        match outcome.code {
-            Some(0) => Ok(outcome.text.trim().to_owned()),
-            _ => Err(io::Error::other(format!(
-                "docker {args:?}: {}",
-                outcome.text
-            ))),
-        }
+        done(&mut self.docker(args))
     }
 
     /// The image's description; `Null` if there is no such image.
@@ -160,23 +183,32 @@ impl Daemon {
     /// # Errors
     /// It fails.
     pub fn run(&self, image: &str, args: &[&str]) -> io::Result<String> {
-        let run = ["run", "--rm", "--network=host", image];
-        self.output(&[&run, args].concat())
+        let run = ["run", "--rm", "--network=host"];
+        let Engine::Podman(podman) = &self.engine else {
+            return self.output(&[&run, &[image][..], args].concat());
+        };
+        let (program, flags) = podman.split_first().ok_or(io::ErrorKind::NotFound)?;
+        let mut command = Command::new(program);
+        // Docker's client cannot attach to its containers. Its own limits may be above what the machine allows.
+        command.args(flags).args(run);
+        command.args(["--ulimit=nofile=1000:1000", "--ulimit=nproc=1000:1000"]);
+        command.arg(format!("docker.io/{image}")).args(args);
+        done(&mut command)
     }
 
     /// Kills it in the middle of what it does.
     ///
     /// # Errors
-    /// It has ended already.
-    pub fn kill(&mut self) -> io::Result<()> {
-        self.process.kill()
+    /// The signal cannot be sent.
+    pub fn kill(&self) -> io::Result<()> {
+        signal("-KILL", self.pid())
     }
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
         // Asked nicely, it takes its containerd with it; killed, it leaves that behind.
-        let _ = signal("-TERM", self.process.id());
+        let _ = signal("-TERM", self.pid());
         let _ = self.process.wait();
         let pid = fs::read_to_string(self.dir.join("exec/containerd/containerd.pid"));
         if let Some(pid) = pid.ok().and_then(|pid| pid.trim().parse().ok()) {
@@ -190,6 +222,15 @@ impl Drop for Daemon {
         for place in ours.collect::<Vec<_>>().into_iter().rev() {
             let _ = Command::new("umount").args(["--lazy", place]).status();
         }
+    }
+}
+
+/// What a command prints that has to succeed.
+fn done(command: &mut Command) -> io::Result<String> {
+    let outcome = Outcome::of(command)?;
+    match outcome.code {
+        Some(0) => Ok(outcome.text.trim().to_owned()),
+        _ => Err(io::Error::other(format!("{command:?}: {}", outcome.text))),
     }
 }
 
