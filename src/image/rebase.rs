@@ -1,15 +1,16 @@
 //! Rebase: another base below the same app layers. Only values change; no layer is read.
 
 use crate::image::Image;
-use crate::layer::Layer;
+use crate::layer::{Layer, LayerSource};
 use crate::oci::{DiffId, History};
 use lifecycle_core::error::{Error, ErrorKind, Result};
+use std::sync::Arc;
 
 /// `app` with the layers of `new_base` in the place of its own up to and including `old_top`.
 ///
 /// App layers, their history, the manifest's kind, and all of the configuration stay, but for the platform, which is
 /// the new base's (PLAT-REBASE-013 to 015, 020, 021). Entries of the new base in the history get the app's time; they
-/// are blank where the old base's were.
+/// are blank where the old base's were. Blobs that both bases have stay where the app has them.
 ///
 /// # Errors
 /// Kind `NotFound`: `old_top` is none of `app`'s layers. Kind `Corrupt`: the new base has no layers.
@@ -45,7 +46,8 @@ pub fn rebase(app: &Image, old_top: &DiffId, new_base: &Image) -> Result<Image> 
                 created: app.config.created().to_owned(),
                 ..history
             }),
-        ..layer.clone()
+        source: beside_app(&layer.source, old_base),
+        diff_id: layer.diff_id,
     };
     let layers = new_base
         .layers
@@ -67,6 +69,27 @@ pub fn rebase(app: &Image, old_top: &DiffId, new_base: &Image) -> Result<Image> 
     })
 }
 
+/// Where a blob of the new base is found: where the app is, if the old base has it, too, so that nobody has to bring it there.
+fn beside_app(source: &LayerSource, old_base: &[Layer]) -> LayerSource {
+    let LayerSource::Stored { descriptor, .. } = source else {
+        return source.clone();
+    };
+    let of_app = old_base.iter().find_map(|layer| match &layer.source {
+        LayerSource::Stored {
+            descriptor: old,
+            blobs,
+        } if old.digest == descriptor.digest => Some(blobs),
+        _ => None,
+    });
+    match of_app {
+        Some(blobs) => LayerSource::Stored {
+            descriptor: descriptor.clone(),
+            blobs: Arc::clone(blobs),
+        },
+        None => source.clone(),
+    }
+}
+
 /// Whether a history entry says more than a time.
 fn tells(history: &History) -> bool {
     [&history.author, &history.created_by, &history.comment]
@@ -77,10 +100,10 @@ fn tells(history: &History) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::layer::{LayerRecipe, LayerSource};
+    use crate::layer::{BlobSource, LayerRecipe};
     use crate::oci::{Config, Descriptor, ManifestKind};
     use proptest::prelude::*;
-    use std::sync::Arc;
+    use std::io::Read;
 
     const TIME: &str = "1980-01-01T00:00:01Z";
 
@@ -153,6 +176,38 @@ mod tests {
         );
         assert_eq!(rebased.config.label("keep"), Some("me"));
         assert_eq!(rebased.kind, ManifestKind::Oci);
+    }
+
+    struct Repository(&'static str);
+
+    impl BlobSource for Repository {
+        fn open(&self, _: &Descriptor) -> Result<Option<Box<dyn Read + Send>>> {
+            Ok(None)
+        }
+
+        fn repository(&self) -> Option<&str> {
+            Some(self.0)
+        }
+    }
+
+    #[test]
+    fn blobs_that_both_bases_have_stay_beside_the_app() {
+        let stored = |name: &str, repository| Layer {
+            source: LayerSource::Stored {
+                descriptor: Descriptor::of(name.as_bytes(), ManifestKind::Oci.layer()),
+                blobs: Arc::new(Repository(repository)),
+            },
+            ..layer(name, "")
+        };
+        let app = ["os", "old", "app"].map(|name| stored(name, "apps"));
+        let new = ["os", "new"].map(|name| stored(name, "runs"));
+        let image = |layers: &[Layer]| image(ManifestKind::Oci, "amd64", layers.to_vec());
+        let rebased = rebase(&image(&app), &app[1].diff_id, &image(&new)).unwrap();
+        let homes = rebased.layers.iter().map(|layer| match &layer.source {
+            LayerSource::Stored { blobs, .. } => blobs.repository().unwrap(),
+            _ => panic!("not stored"),
+        });
+        assert_eq!(homes.collect::<Vec<_>>(), ["apps", "runs", "apps"]);
     }
 
     #[test]

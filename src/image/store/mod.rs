@@ -37,6 +37,14 @@ pub trait ImageStore: Send + Sync {
     /// Nothing could be saved at all. Failures of single names are in [`Saved::names`].
     fn save(&self, image: &Image, names: &[String]) -> Result<Saved>;
 
+    /// [`ImageStore::save`], under all names or under none as far as the store can do that.
+    ///
+    /// # Errors
+    /// As [`ImageStore::save`].
+    fn save_together(&self, image: &Image, names: &[String]) -> Result<Saved> {
+        self.save(image, names)
+    }
+
     /// Announces a blob of an image that will be saved under `names`, so that it can be on its way while other layers
     /// are being made. What goes wrong shows when the image is saved.
     fn start_upload(&self, blob: &Arc<SpooledBlob>, names: &[String]) {

@@ -13,6 +13,7 @@ use lifecycle_core::error::{Error, ErrorKind, Result as CoreResult, ResultExt};
 use lifecycle_core::exit::{During, Failure, Phase};
 use lifecycle_image::image::Image;
 use lifecycle_image::oci::Reference;
+use lifecycle_image::store::registry::Proof;
 use lifecycle_image::store::{ImageStore, Opened};
 
 /// Swaps the base image of an app image.
@@ -23,7 +24,8 @@ impl Command for Rebaser {
     type Session = Stores;
 
     fn prepare(inputs: &mut Inputs, _: &Log) -> Result<Stores, Failure> {
-        let stores = Stores::prepare(inputs, &[])?;
+        // A rebase is a handful of requests: the registry's word for the last one does.
+        let stores = Stores::prepare(inputs, &[])?.with_proof(Proof::Answer);
         privileges::run_as_user(inputs)?;
         Ok(stores)
     }
@@ -33,12 +35,19 @@ impl Command for Rebaser {
         let app = App::open(inputs, store.as_ref())
             .context(|| "failed to set app image")
             .during(Phase::Rebase)?;
-        let base = open(store.as_ref(), &app.run_image).context(|| "failed to access run image")?;
+        let base = match &inputs.run_image {
+            Some(name) => {
+                Base::open(name, store.as_ref()).context(|| "failed to access run image")?
+            }
+            None => Base::of(&app, inputs, store.as_ref(), log)
+                .context(|| "failed to set app image")
+                .during(Phase::Rebase)?,
+        };
         let rebase = Rebase {
             app: &app.opened,
             app_name: &app.name,
-            base: &base,
-            base_name: &app.run_image,
+            base: &base.opened,
+            base_name: &base.name,
             validation: validation(&app.opened.image),
             force: inputs.force_rebase,
             knows_run_images: inputs.platform_api.has(Feature::ForceRebase),
@@ -65,12 +74,11 @@ impl Command for Rebaser {
     }
 }
 
-/// The image that is rebased, and the name of the run image for it.
+/// The image that is rebased.
 struct App {
     name: String,
     opened: Opened,
     metadata: LayersMetadata,
-    run_image: String,
 }
 
 impl App {
@@ -82,24 +90,46 @@ impl App {
         let name = name.cloned().unwrap_or_default();
         let opened = open(store, &name).context(|| "failed to access image to rebase")?;
         let metadata = rebase::metadata(&opened.image, &name)?;
-        let run_image = match &inputs.run_image {
-            Some(given) => given.clone(),
-            None => {
-                let names = rebase::run_image_names(
-                    &metadata,
-                    inputs.platform_api.has(Feature::ForceRebase),
-                )?;
-                let registry = Reference::parse(&name)?.registry().to_owned();
-                let readable = |name: &str| Ok(store.check_read(name).is_ok());
-                mirror::choose(&names, &registry, &readable)?
-            }
-        };
         Ok(Self {
             name,
             opened,
             metadata,
-            run_image,
         })
+    }
+}
+
+/// The new run image.
+struct Base {
+    name: String,
+    opened: Opened,
+}
+
+impl Base {
+    fn open(name: &str, store: &dyn ImageStore) -> CoreResult<Self> {
+        Ok(Self {
+            name: name.to_owned(),
+            opened: open(store, name)?,
+        })
+    }
+
+    /// The first of the names in the label of `app` that can be opened.
+    fn of(app: &App, inputs: &Inputs, store: &dyn ImageStore, log: &Log) -> CoreResult<Self> {
+        let knows_run_images = inputs.platform_api.has(Feature::ForceRebase);
+        let names = rebase::run_image_names(&app.metadata, knows_run_images)?;
+        let registry = Reference::parse(&app.name)?.registry().to_owned();
+        let mut failures = Vec::new();
+        for name in mirror::candidates(&names, &registry) {
+            match Self::open(name, store) {
+                Ok(base) => {
+                    failures.iter().for_each(|failure| log.warn(failure));
+                    return Ok(base);
+                }
+                Err(error) => failures.push(error.in_context(format!("run image '{name}'"))),
+            }
+        }
+        let causes: Vec<_> = failures.iter().map(Error::to_string).collect();
+        let cause = format!("failed to find accessible run image: {}", causes.join("; "));
+        Err(Error::other(cause))
     }
 }
 
@@ -136,7 +166,7 @@ fn finish(
         .chain(&inputs.additional_tags)
         .cloned()
         .collect();
-    let saved = save::save(store, &rebased.image, &names, log)?;
+    let saved = save::save_together(store, &rebased.image, &names, log)?;
     Ok(Report {
         tags: names.iter().map(|name| store.display_name(name)).collect(),
         image_id: saved.image_id,
@@ -147,7 +177,7 @@ fn finish(
 }
 
 /// Says whether the image has its newest run image.
-fn check(app: &App, base: &Opened, log: &Log) -> CoreResult<()> {
+fn check(app: &App, Base { opened: base, .. }: &Base, log: &Log) -> CoreResult<()> {
     if rebase::is_up_to_date(&app.metadata, base) {
         log.info(format_args!(
             "{} is up to date with {}",
@@ -164,7 +194,12 @@ fn check(app: &App, base: &Opened, log: &Log) -> CoreResult<()> {
 }
 
 /// Prints what a rebase changes.
-fn describe(app: &App, base: &Opened, rebased: CoreResult<&Rebased, &Error>, log: &Log) {
+fn describe(
+    app: &App,
+    Base { opened: base, .. }: &Base,
+    rebased: CoreResult<&Rebased, &Error>,
+    log: &Log,
+) {
     let old = &app.metadata.run_image;
     log.info(format_args!("Dry run: nothing is written"));
     log.info(format_args!("Image:     {}", app.opened.identifier));

@@ -11,7 +11,7 @@ use lifecycle_image::oci::{Platform, Reference};
 use lifecycle_image::store::ImageStore;
 use lifecycle_image::store::daemon::{DaemonStore, Endpoint, Settings};
 use lifecycle_image::store::layout::LayoutStore;
-use lifecycle_image::store::registry::{Options, RegistryStore};
+use lifecycle_image::store::registry::{Options, Proof, RegistryStore};
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 /// somebody asks, once for all phases of the program.
 pub struct Stores {
     keychain: Keychain,
+    proof: Proof,
     registry: OnceLock<Arc<RegistryStore>>,
     /// The daemon, until somebody connects to it.
     endpoint: Mutex<Option<Endpoint>>,
@@ -45,10 +46,17 @@ impl Stores {
         let endpoint = endpoint.context(|| "failed to initialize docker client")?;
         Ok(Self {
             keychain,
+            proof: Proof::ReadBack,
             registry: OnceLock::new(),
             endpoint: Mutex::new(endpoint),
             daemon: OnceLock::new(),
         })
+    }
+
+    /// With pushes to registries that count as done when `proof` is there.
+    #[must_use]
+    pub fn with_proof(self, proof: Proof) -> Self {
+        Self { proof, ..self }
     }
 
     /// Where images are read and written.
@@ -94,7 +102,11 @@ impl Stores {
             return Ok(Arc::<RegistryStore>::clone(store));
         }
         let insecure = inputs.insecure_registries.clone();
-        let store = Arc::new(connect(self.keychain.clone(), insecure)?);
+        let options = options(self.keychain.clone(), insecure);
+        let store = Arc::new(RegistryStore::new(Options {
+            proof: self.proof,
+            ..options
+        })?);
         Ok(Arc::<RegistryStore>::clone(
             self.registry.get_or_init(|| store),
         ))
@@ -135,12 +147,12 @@ impl Stores {
 /// `unable to create keychain: ...`: the platform's credentials are malformed.
 pub fn readable(inputs: &Inputs, reference: &str) -> Result<bool> {
     let keychain = keychain(inputs, [reference]).context(|| "unable to create keychain")?;
-    let store = connect(keychain, Vec::new())?;
+    let store = RegistryStore::new(options(keychain, Vec::new()))?;
     Ok(store.check_read(reference).is_ok())
 }
 
-fn connect(keychain: Keychain, insecure: Vec<String>) -> Result<RegistryStore> {
-    RegistryStore::new(Options::new(keychain, insecure, Platform::host()))
+fn options(keychain: Keychain, insecure: Vec<String>) -> Options {
+    Options::new(keychain, insecure, Platform::host())
 }
 
 fn keychain<'a>(

@@ -16,11 +16,34 @@ const MEGABYTE: f64 = 1e6;
 /// # Errors
 /// It could not be saved under every name.
 pub fn save(store: &dyn ImageStore, image: &Image, names: &[String], log: &Log) -> Result<Saved> {
+    saying_so(store, names, log, || store.save(image, names))
+}
+
+/// [`save`], under all `names` or under none as far as the store can do that.
+///
+/// # Errors
+/// As [`save`].
+pub fn save_together(
+    store: &dyn ImageStore,
+    image: &Image,
+    names: &[String],
+    log: &Log,
+) -> Result<Saved> {
+    saying_so(store, names, log, || store.save_together(image, names))
+}
+
+/// Tells the log how `save` goes.
+fn saying_so(
+    store: &dyn ImageStore,
+    names: &[String],
+    log: &Log,
+    save: impl FnOnce() -> Result<Saved>,
+) -> Result<Saved> {
     let display = |name: &str| store.display_name(name);
     let first = names.first().map(|name| display(name)).unwrap_or_default();
     let _timer = log.timer(format!("Saving {first}..."));
     log.info(format_args!("Saving {first}..."));
-    let saved = showing_progress(store, log, || store.save(image, names));
+    let saved = showing_progress(store, log, save);
     let saved = saved.context(|| "saving image")?;
     log.info(format_args!("*** Images ({}):", saved.short_id));
     for (name, result) in &saved.names {

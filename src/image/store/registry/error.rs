@@ -31,11 +31,19 @@ pub(super) async fn refused(
         .body(response, MAX_ERROR_BODY)
         .await
         .unwrap_or_default();
-    let words = words(&body).unwrap_or_else(|| format!("unexpected status code {status}"));
+    let words = match words(&body) {
+        Some(words) => format!("{words} (status code {})", status.as_u16()),
+        None => format!("unexpected status code {status}"),
+    };
     let (kind, hint) = match status {
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            (ErrorKind::Unauthorized, format!(" ({source})"))
+        StatusCode::UNAUTHORIZED => {
+            let advice = "log in there, or name credentials in CNB_REGISTRY_AUTH";
+            (ErrorKind::Unauthorized, format!(" ({source}; {advice})"))
         }
+        StatusCode::FORBIDDEN => (
+            ErrorKind::Unauthorized,
+            format!(" ({source}; access has to be granted)"),
+        ),
         StatusCode::NOT_FOUND => (ErrorKind::NotFound, String::new()),
         _ => (ErrorKind::Other, String::new()),
     };

@@ -13,15 +13,16 @@ mod reach;
 mod retry;
 mod session;
 mod tls;
+mod together;
 mod upload;
 
 use super::{ImageStore, Opened, Saved};
 use crate::auth::Keychain;
-use crate::image::Image;
+use crate::image::{Documents, Image};
 use crate::layer::SpooledBlob;
 use crate::oci::{Platform, Reference};
-use http::Request;
-use lifecycle_core::error::{Result, ResultExt};
+use http::{Request, Response};
+use lifecycle_core::error::{Error, Result, ResultExt};
 use reqwest::{Method, StatusCode};
 use session::Session;
 use std::collections::{BTreeSet, HashMap};
@@ -50,6 +51,15 @@ impl Default for Patience {
     }
 }
 
+/// What shows that a name leads to what was pushed under it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// Asking for the name again.
+    ReadBack,
+    /// The registry's answer to the push, where it says the digest (`Docker-Content-Digest`), else asking again.
+    Answer,
+}
+
 /// What a registry store needs to know.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -61,12 +71,14 @@ pub struct Options {
     pub platform: Platform,
     /// How long it waits.
     pub patience: Patience,
+    /// When a push counts as done.
+    pub proof: Proof,
     /// Directories with a directory per registry that holds certificates, as Docker's and Podman's `certs.d`.
     pub certs_dirs: Vec<PathBuf>,
 }
 
 impl Options {
-    /// The usual patience and directories.
+    /// The usual patience, proof and directories.
     pub fn new(keychain: Keychain, insecure: Vec<String>, platform: Platform) -> Self {
         let certs_dirs = ["/etc/docker/certs.d", "/etc/containers/certs.d"];
         Self {
@@ -74,6 +86,7 @@ impl Options {
             insecure,
             platform,
             patience: Patience::default(),
+            proof: Proof::ReadBack,
             certs_dirs: certs_dirs.map(PathBuf::from).to_vec(),
         }
     }
@@ -96,6 +109,7 @@ struct Network {
     insecure: Vec<String>,
     platform: Platform,
     patience: Patience,
+    proof: Proof,
     certs_dirs: Vec<PathBuf>,
     sessions: Mutex<Sessions>,
     /// Bytes of blobs that were handed to the network.
@@ -108,18 +122,41 @@ type Sessions = HashMap<(String, bool), Arc<OnceCell<Arc<Session>>>>;
 impl Network {
     /// The session with the registry of `reference`; the first caller opens it.
     async fn session(&self, reference: &Reference) -> Result<Arc<Session>> {
+        let (cell, insecure) = self.cell(reference).await;
+        let open = || async {
+            let session = Session::open(reference, insecure, self).await?;
+            Ok(Arc::new(session))
+        };
+        cell.get_or_try_init(open).await.cloned()
+    }
+
+    /// [`Network::session`] for who wants the manifest of `reference`, and the registry's answer where that was already
+    /// asked for to open the session.
+    async fn session_for_manifest(
+        &self,
+        reference: &Reference,
+    ) -> Result<(Arc<Session>, Option<Response>)> {
+        let (cell, insecure) = self.cell(reference).await;
+        let mut answer = None;
+        let open = async {
+            let (session, first) = Session::open_with_manifest(reference, insecure, self).await?;
+            answer = first;
+            Ok::<_, Error>(Arc::new(session))
+        };
+        let session = cell.get_or_try_init(|| open).await.cloned()?;
+        Ok((session, answer))
+    }
+
+    /// The place of the session with the registry of `reference`, and whether that counts as insecure.
+    async fn cell(&self, reference: &Reference) -> (Arc<OnceCell<Arc<Session>>>, bool) {
         let written = reference.to_string();
         let insecure = self
             .insecure
             .iter()
             .any(|prefix| written.starts_with(prefix.as_str()));
         let key = (reference.registry().to_owned(), insecure);
-        let cell = Arc::clone(self.sessions.lock().await.entry(key).or_default());
-        let open = || async {
-            let session = Session::open(reference, insecure, self).await?;
-            Ok(Arc::new(session))
-        };
-        cell.get_or_try_init(open).await.cloned()
+        let mut sessions = self.sessions.lock().await;
+        (Arc::clone(sessions.entry(key).or_default()), insecure)
     }
 }
 
@@ -135,6 +172,7 @@ impl RegistryStore {
             insecure,
             platform,
             patience,
+            proof,
             certs_dirs,
         } = options;
         let network = Network {
@@ -142,6 +180,7 @@ impl RegistryStore {
             insecure,
             platform,
             patience,
+            proof,
             certs_dirs,
             sessions: Mutex::default(),
             sent: Arc::default(),
@@ -149,6 +188,30 @@ impl RegistryStore {
         let network = Arc::new(network);
         Ok(Self {
             shared: Arc::new(Shared { runtime, network }),
+        })
+    }
+
+    /// Saves `image` under `names` by `push`.
+    fn write(
+        &self,
+        image: &Image,
+        names: &[String],
+        push: impl AsyncFn(&Network, &Documents, &[Reference]) -> Vec<Result<()>>,
+    ) -> Result<Saved> {
+        let references: Vec<_> = names
+            .iter()
+            .map(|name| Reference::parse(name))
+            .collect::<Result<_>>()?;
+        let documents = image.documents(push::layer_descriptors(image)?);
+        let push = push(&self.shared.network, &documents, &references);
+        let results = self.shared.runtime.block_on(push);
+        let manifest = &documents.manifest_descriptor;
+        Ok(Saved {
+            short_id: manifest.digest.to_string(),
+            digest: Some(manifest.digest),
+            image_id: None,
+            manifest_size: Some(manifest.size),
+            names: names.iter().cloned().zip(results).collect(),
         })
     }
 
@@ -189,8 +252,8 @@ impl ImageStore for RegistryStore {
     fn open(&self, name: &str) -> Result<Option<Opened>> {
         let reference = Reference::parse(name)?;
         let open = async {
-            let session = self.shared.network.session(&reference).await?;
-            pull::open(&self.shared, &session, &reference).await
+            let (session, answer) = self.shared.network.session_for_manifest(&reference).await?;
+            pull::open(&self.shared, &session, &reference, answer).await
         };
         let found = self
             .shared
@@ -204,20 +267,17 @@ impl ImageStore for RegistryStore {
     }
 
     fn save(&self, image: &Image, names: &[String]) -> Result<Saved> {
-        let references: Vec<_> = names
-            .iter()
-            .map(|name| Reference::parse(name))
-            .collect::<Result<_>>()?;
-        let documents = image.documents(push::layer_descriptors(image)?);
-        let push = push::push(&self.shared.network, image, &documents, &references);
-        let results = self.shared.runtime.block_on(push);
-        let manifest = &documents.manifest_descriptor;
-        Ok(Saved {
-            short_id: manifest.digest.to_string(),
-            digest: Some(manifest.digest),
-            image_id: None,
-            manifest_size: Some(manifest.size),
-            names: names.iter().cloned().zip(results).collect(),
+        self.write(image, names, async |network, documents, references| {
+            push::push(network, image, documents, references).await
+        })
+    }
+
+    fn save_together(&self, image: &Image, names: &[String]) -> Result<Saved> {
+        if let [_] = names {
+            return self.save(image, names);
+        }
+        self.write(image, names, async |network, documents, references| {
+            together::push(network, image, documents, references).await
         })
     }
 

@@ -11,7 +11,7 @@ use crate::oci::{
 };
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RANGE};
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, StatusCode, Url};
 use std::io::{self, Read};
 use std::sync::Arc;
 use tokio::task::JoinSet;
@@ -24,20 +24,22 @@ pub(super) fn pull_scope(repository: &str) -> String {
     format!("repository:{repository}:pull")
 }
 
-/// A manifest as the registry has it.
-struct Found {
-    bytes: Vec<u8>,
-    media_type: String,
-    digest: Digest,
+/// A manifest or index as the registry has it.
+pub(super) struct Found {
+    pub(super) bytes: Vec<u8>,
+    pub(super) media_type: String,
+    pub(super) digest: Digest,
 }
 
-/// The image under `reference` and the digest of its manifest (of the platform's, if it is an index).
+/// The image under `reference` and the digest of its manifest (of the platform's, if it is an index). `answer`: what the
+/// registry said to a request for its manifest, where there was one.
 pub(super) async fn open(
     shared: &Arc<Shared>,
     session: &Session,
     reference: &Reference,
+    answer: Option<Response>,
 ) -> Result<Option<(Image, Digest)>> {
-    let Some(found) = manifest(session, reference).await? else {
+    let Some(found) = manifest(session, reference, answer).await? else {
         return Ok(None);
     };
     let (found, manifest) = match Document::parse(&found.bytes, &found.media_type)? {
@@ -51,7 +53,7 @@ pub(super) async fn open(
                 let cause = format!("manifest {} of the index is missing", child.digest);
                 Error::new(ErrorKind::Corrupt, cause)
             };
-            let found = self::manifest(session, &reference)
+            let found = self::manifest(session, &reference, None)
                 .await?
                 .ok_or_else(missing)?;
             let manifest = plain(&found)?;
@@ -80,9 +82,13 @@ fn plain(found: &Found) -> Result<Manifest> {
 }
 
 /// A request for the manifest.
-pub(super) fn request(session: &Session, reference: &Reference, method: Method) -> Result<Request> {
+pub(super) fn manifest_request(
+    base: &Url,
+    reference: &Reference,
+    method: Method,
+) -> Result<Request> {
     let path = format!(
-        "{}/manifests/{}",
+        "v2/{}/manifests/{}",
         reference.repository(),
         reference.identifier()
     );
@@ -90,22 +96,29 @@ pub(super) fn request(session: &Session, reference: &Reference, method: Method) 
     let accept = kinds
         .map(|kind| format!("{}, {}", kind.manifest(), kind.index()))
         .join(", ");
-    Ok(Request::new(method, session.url(&path)?).header(ACCEPT, &accept))
+    let url = base.join(&path).map_err(Error::other)?;
+    Ok(Request::new(method, url).header(ACCEPT, &accept))
 }
 
 /// Asks for the manifest by HEAD. Any status is an answer.
 pub(super) async fn ask(session: &Session, reference: &Reference) -> Result<Response> {
-    let request = request(session, reference, Method::HEAD)?;
+    let request = manifest_request(&session.base, reference, Method::HEAD)?;
     session
         .send(&request, &[pull_scope(reference.repository())])
         .await
 }
 
-async fn manifest(session: &Session, reference: &Reference) -> Result<Option<Found>> {
-    let request = request(session, reference, Method::GET)?;
+/// What `reference` leads to; `answer` as for [`open`].
+pub(super) async fn manifest(
+    session: &Session,
+    reference: &Reference,
+    answer: Option<Response>,
+) -> Result<Option<Found>> {
+    let request = manifest_request(&session.base, reference, Method::GET)?;
     let scopes = [pull_scope(reference.repository())];
-    let Some(Fetched { headers, bytes }) =
-        session.document(&request, &scopes, MAX_MANIFEST).await?
+    let Some(Fetched { headers, bytes }) = session
+        .document(&request, &scopes, MAX_MANIFEST, answer)
+        .await?
     else {
         return Ok(None);
     };
@@ -168,7 +181,9 @@ async fn config(
         )
     };
     let (request, scopes) = blob_request(session, Method::GET, reference.repository(), descriptor)?;
-    let found = session.document(&request, &scopes, MAX_CONFIG).await?;
+    let found = session
+        .document(&request, &scopes, MAX_CONFIG, None)
+        .await?;
     let bytes = found.ok_or_else(missing)?.bytes;
     read_document(&*bytes, descriptor, MAX_CONFIG)
 }

@@ -1,10 +1,10 @@
 //! Writing images: blobs first, each once per registry; manifests last; then the tag is read back.
 
-use super::Network;
 use super::http::{Content, Payload, Request};
-use super::pull::{StoredContent, announced, ask, pull_scope, request};
+use super::pull::{StoredContent, announced, ask, manifest_request, pull_scope};
 use super::session::Session;
-use super::upload::{Target, Upload};
+use super::upload::{Home, Target, Upload};
+use super::{Network, Proof};
 use crate::image::{Documents, Image};
 use crate::layer::{Layer, LayerSource, SpooledBlob};
 use crate::oci::{Descriptor, Digest, Identifier, MAX_MANIFEST, Reference};
@@ -20,11 +20,11 @@ use tokio::task::JoinSet;
 
 /// A blob of the image and where its bytes are.
 #[derive(Clone)]
-struct Blob {
+pub(super) struct Blob {
     descriptor: Descriptor,
     content: Option<Arc<dyn Content>>,
-    /// `registry/repository` that has it.
-    home: Option<String>,
+    /// With a repository as `registry/repository`.
+    home: Home,
 }
 
 impl Blob {
@@ -32,7 +32,7 @@ impl Blob {
         Self {
             descriptor: blob.descriptor.clone(),
             content: Some(Arc::new(Spooled(Arc::clone(blob)))),
-            home: None,
+            home: Home::Unknown,
         }
     }
 }
@@ -72,12 +72,17 @@ fn failed(error: &Error, count: usize) -> Vec<Result<()>> {
         .collect()
 }
 
-fn blobs(image: &Image, documents: &Documents) -> Result<Vec<Blob>> {
+/// Every blob of the image, once.
+pub(super) fn blobs(image: &Image, documents: &Documents) -> Result<Vec<Blob>> {
     let config: Arc<dyn Content> = Arc::new(documents.config.clone());
     let config = Blob {
         descriptor: documents.config_descriptor.clone(),
         content: Some(config),
-        home: None,
+        // That of a changed image is new but for repetitions: to send its few kilobytes costs no more than to ask.
+        home: match image.origin {
+            Some(_) => Home::Unknown,
+            None => Home::Nowhere,
+        },
     };
     let layers = image.layers.iter().map(|layer| match &layer.source {
         LayerSource::Stored { descriptor, blobs } => Ok(Blob {
@@ -86,7 +91,10 @@ fn blobs(image: &Image, documents: &Documents) -> Result<Vec<Blob>> {
                 descriptor: descriptor.clone(),
                 blobs: Arc::clone(blobs),
             })),
-            home: blobs.repository().map(str::to_owned),
+            home: match blobs.repository() {
+                Some(repository) => Home::Repository(repository.to_owned()),
+                None => Home::Unknown,
+            },
         }),
         LayerSource::Spooled(blob) => Ok(Blob::spooled(blob)),
         LayerSource::Recipe(_) => Err(uncompressed(layer)),
@@ -100,11 +108,16 @@ fn blobs(image: &Image, documents: &Documents) -> Result<Vec<Blob>> {
 }
 
 /// Brings every blob into the repository of `reference`; those that come from it are there already.
-async fn push_blobs(network: &Network, reference: &Reference, blobs: &[Blob]) -> Result<()> {
+pub(super) async fn push_blobs(
+    network: &Network,
+    reference: &Reference,
+    blobs: &[Blob],
+) -> Result<()> {
     let session = network.session(reference).await?;
     let own = reference.context();
     let mut uploads = JoinSet::new();
-    for blob in blobs.iter().filter(|blob| blob.home.as_ref() != Some(&own)) {
+    let there = |blob: &&Blob| matches!(&blob.home, Home::Repository(home) if *home == own);
+    for blob in blobs.iter().filter(|blob| !there(blob)) {
         let (session, reference, blob) = (Arc::clone(&session), reference.clone(), blob.clone());
         uploads.spawn(async move { bring(&session, &reference, blob).await });
     }
@@ -130,16 +143,20 @@ async fn bring(session: &Session, reference: &Reference, blob: Blob) -> Result<(
     let upload = || async {
         let permit = session.uploads.permits.acquire().await;
         let _permit = permit.map_err(Error::other)?;
-        let prefix = format!("{}/", reference.registry());
-        let home = blob.home.as_deref();
-        let home = home.and_then(|home| home.strip_prefix(&prefix).map(str::to_owned));
+        let home = within(&blob.home, reference.registry());
         let known = session.uploads.homes.lock().await.get(&digest).cloned();
         let upload = Upload {
             descriptor: blob.descriptor.clone(),
             content: blob.content.clone(),
-            mount_from: home.or(known),
+            home: match (home, known) {
+                (Home::Unknown | Home::Nowhere, Some(known)) => Home::Repository(known),
+                (home, _) => home,
+            },
         };
-        let source = upload.mount_from.as_deref().map(pull_scope);
+        let source = match &upload.home {
+            Home::Repository(home) => Some(pull_scope(home)),
+            Home::Nowhere | Home::Unknown => None,
+        };
         let scopes: Vec<_> = [push_scope(repository)].into_iter().chain(source).collect();
         Target {
             session,
@@ -155,13 +172,25 @@ async fn bring(session: &Session, reference: &Reference, blob: Blob) -> Result<(
     cell.get_or_try_init(upload).await.copied()
 }
 
+/// What a home in any registry means to `registry`.
+fn within(home: &Home, registry: &str) -> Home {
+    let Home::Repository(home) = home else {
+        return home.clone();
+    };
+    let repository = home.strip_prefix(registry);
+    match repository.and_then(|rest| rest.strip_prefix('/')) {
+        Some(repository) => Home::Repository(repository.to_owned()),
+        None => Home::Unknown,
+    }
+}
+
 /// The scope of writing `repository`.
 pub(super) fn push_scope(repository: &str) -> String {
     format!("repository:{repository}:push,pull")
 }
 
 /// Puts the manifest and makes sure that the name now leads to it.
-async fn put_manifest(
+pub(super) async fn put_manifest(
     network: &Network,
     reference: &Reference,
     documents: &Documents,
@@ -184,13 +213,23 @@ async fn put_manifest(
         .payload(Payload::Bytes(documents.manifest.clone()));
     let scopes = [push_scope(reference.repository())];
     let accepted = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED];
-    session.expect(&request, &scopes, &accepted).await?;
-    let resolved = resolve(&session, reference)
-        .await
-        .context(|| "read the tag back")?;
-    match resolved {
-        Some(digest) if digest == expected => Ok(()),
-        other => {
+    let answer = session.expect(&request, &scopes, &accepted).await;
+    let found = match &answer {
+        // What is refused changes nothing. What fails otherwise may have been done, and the answer lost.
+        Err(error) if error.kind() != ErrorKind::Other => return answer.map(drop),
+        Ok(answer) if network.proof == Proof::Answer => announced(answer.headers())?,
+        _ => None,
+    };
+    let found = match found {
+        Some(digest) => Ok(Some(digest)),
+        None => resolve(&session, reference)
+            .await
+            .context(|| "read the tag back"),
+    };
+    match (found, answer) {
+        (Ok(Some(digest)), _) if digest == expected => Ok(()),
+        (_, Err(error)) | (Err(error), Ok(_)) => Err(error),
+        (Ok(other), Ok(_)) => {
             let found = other.map_or_else(|| "nothing".to_owned(), |digest| digest.to_string());
             let cause = format!(
                 "{} was pushed as {expected} but now leads to {found}",
@@ -225,9 +264,11 @@ pub(super) async fn resolve(session: &Session, reference: &Reference) -> Result<
         StatusCode::OK => match announced(response.headers())? {
             Some(digest) => Ok(Some(digest)),
             None => {
-                let request = request(session, reference, Method::GET)?;
+                let request = manifest_request(&session.base, reference, Method::GET)?;
                 let scopes = [pull_scope(reference.repository())];
-                let document = session.document(&request, &scopes, MAX_MANIFEST).await?;
+                let document = session
+                    .document(&request, &scopes, MAX_MANIFEST, None)
+                    .await?;
                 Ok(document.map(|document| Digest::of(&document.bytes)))
             }
         },

@@ -3,6 +3,7 @@
 use super::challenge::Challenge;
 use super::error::{operation, refused};
 use super::http::{Http, Request, Response};
+use super::pull::manifest_request;
 use super::retry;
 use crate::oci::Reference;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
@@ -24,22 +25,75 @@ pub(super) async fn reach(
     reference: &Reference,
     insecure: bool,
 ) -> Result<(Url, Option<Challenge>)> {
+    race(reference, insecure, |base| ping(http.clone(), base)).await
+}
+
+/// A registry that was reached by asking for what is wanted from it.
+pub(super) struct Reached {
+    pub(super) base: Url,
+    pub(super) challenge: Option<Challenge>,
+    /// The answer, unless it was the challenge.
+    pub(super) answer: Option<Response>,
+}
+
+/// [`reach`] with a request that is of use: for the manifest of `reference`. `None` where the answer is not one that
+/// only a registry gives, so that it remains to be asked whether it is one.
+///
+/// # Errors
+/// Nothing answers, neither with TLS nor, where that is allowed, without.
+pub(super) async fn reach_manifest(
+    http: &Http,
+    reference: &Reference,
+    insecure: bool,
+) -> Result<Option<Reached>> {
+    let ask = |base: Url| {
+        let http = http.clone();
+        let request = manifest_request(&base, reference, Method::GET);
+        async move {
+            let answer = http.once(&base, &request?, None).await?;
+            Ok((base, answer))
+        }
+    };
+    let (base, answer) = race(reference, insecure, ask).await?;
+    let challenge = challenge(&answer);
+    Ok(match answer.status() {
+        StatusCode::OK => Some(Reached {
+            base,
+            challenge: None,
+            answer: Some(answer),
+        }),
+        StatusCode::UNAUTHORIZED if challenge.is_some() => Some(Reached {
+            base,
+            challenge,
+            answer: None,
+        }),
+        _ => None,
+    })
+}
+
+/// Asks at the addresses that the registry of `reference` may have: by HTTPS, and by HTTP a little later where that is
+/// allowed; whoever answers first is it.
+async fn race<T, F>(reference: &Reference, insecure: bool, ask: impl Fn(Url) -> F) -> Result<T>
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
     let registry = reference.registry();
     let base = |scheme: &str| Url::parse(&format!("{scheme}://{registry}/")).map_err(Error::other);
-    let mut pings = JoinSet::new();
-    pings.spawn(ping(http.clone(), base("https")?));
+    let mut asked = JoinSet::new();
+    asked.spawn(ask(base("https")?));
     let mut answer = None;
     if insecure || reference.allows_http() {
-        answer = timeout(HTTPS_AHEAD, pings.join_next()).await.ok().flatten();
+        answer = timeout(HTTPS_AHEAD, asked.join_next()).await.ok().flatten();
         if !matches!(answer, Some(Ok(Ok(_)))) {
-            pings.spawn(ping(http.clone(), base("http")?));
+            asked.spawn(ask(base("http")?));
         }
     }
     let mut failures: Vec<Error> = Vec::new();
     loop {
         let next = match answer.take() {
             Some(answer) => Some(answer),
-            None => pings.join_next().await,
+            None => asked.join_next().await,
         };
         match next {
             Some(Ok(Ok(found))) => return Ok(found),

@@ -3,7 +3,7 @@
 use super::challenge::Challenge;
 use super::error::{operation, refused};
 use super::http::{Http, Payload, Request, Response};
-use super::reach::{challenge, reach};
+use super::reach::{Reached, challenge, reach, reach_manifest};
 use super::{Network, guard, retry};
 use crate::auth::Credentials;
 use crate::oci::{Digest, Reference};
@@ -67,22 +67,62 @@ impl Session {
         let (credentials, source) = network.keychain.credentials(registry)?;
         let http = Http::new(registry, insecure, network)?;
         let (base, challenge) = reach(&http, reference, insecure).await?;
+        Ok(Self::at(
+            base,
+            http,
+            challenge,
+            credentials,
+            format!("{registry}: {source}"),
+        ))
+    }
+
+    /// [`Session::open`] by asking for the manifest of `reference`, and the answer where it is one. Who has credentials asks the
+    /// registry first how it wants them: it may have nothing to show to others, and not say so.
+    pub(super) async fn open_with_manifest(
+        reference: &Reference,
+        insecure: bool,
+        network: &Network,
+    ) -> Result<(Self, Option<Response>)> {
+        let registry = reference.registry();
+        let (credentials, source) = network.keychain.credentials(registry)?;
+        if let Credentials::Anonymous = credentials {
+            let http = Http::new(registry, insecure, network)?;
+            if let Some(reached) = reach_manifest(&http, reference, insecure).await? {
+                let Reached {
+                    base,
+                    challenge,
+                    answer,
+                } = reached;
+                let source = format!("{registry}: {source}");
+                return Ok((Self::at(base, http, challenge, credentials, source), answer));
+            }
+        }
+        Ok((Self::open(reference, insecure, network).await?, None))
+    }
+
+    fn at(
+        base: Url,
+        http: Http,
+        challenge: Option<Challenge>,
+        credentials: Credentials,
+        source: String,
+    ) -> Self {
         let state = State {
             challenge,
             tokens: HashMap::new(),
         };
-        Ok(Self {
+        Self {
             base,
             http,
             credentials,
-            source: format!("{registry}: {source}"),
+            source,
             state: Mutex::new(state),
             uploads: Uploads {
                 permits: Semaphore::new(UPLOADS_AT_ONCE),
                 blobs: Mutex::default(),
                 homes: Mutex::default(),
             },
-        })
+        }
     }
 
     /// An address below `/v2/`.
@@ -136,15 +176,20 @@ impl Session {
     }
 
     /// A whole document of at most `limit` bytes; `None` if there is none. A transfer that breaks off begins anew.
+    /// `answer`: the first answer, where the request has been sent already.
     pub(super) async fn document(
         &self,
         request: &Request,
         scopes: &[String],
         limit: u64,
+        mut answer: Option<Response>,
     ) -> Result<Option<Document>> {
         let mut attempt = 0;
         loop {
-            let response = self.send(request, scopes).await?;
+            let response = match answer.take() {
+                Some(response) => response,
+                None => self.send(request, scopes).await?,
+            };
             match response.status() {
                 StatusCode::OK => {}
                 StatusCode::NOT_FOUND => return Ok(None),

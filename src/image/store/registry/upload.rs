@@ -15,12 +15,22 @@ use tokio::time::sleep;
 const ONE_PIECE: u64 = 1 << 20;
 const OCTETS: &str = "application/octet-stream";
 
+/// Where in its registry a blob is before it is brought.
+#[derive(Clone)]
+pub(super) enum Home {
+    /// In this repository.
+    Repository(String),
+    /// Nowhere: it has only just been made.
+    Nowhere,
+    /// The registry has to be asked.
+    Unknown,
+}
+
 /// A blob that a repository shall have.
 #[derive(Clone)]
 pub(super) struct Upload {
     pub(super) descriptor: Descriptor,
-    /// A repository of the same registry that has it.
-    pub(super) mount_from: Option<String>,
+    pub(super) home: Home,
     /// Its bytes, where we can get at them.
     pub(super) content: Option<Arc<dyn Content>>,
 }
@@ -59,7 +69,9 @@ impl Target<'_> {
         let digest = upload.descriptor.digest;
         let context = || format!("push blob {digest} to {}", self.repository);
         // To mount asks and answers in one request.
-        if upload.mount_from.is_none() && self.exists(upload).await.context(context)? {
+        if let Home::Unknown = upload.home
+            && self.exists(upload).await.context(context)?
+        {
             return Ok(());
         }
         let mut attempt = 0;
@@ -139,7 +151,7 @@ impl Target<'_> {
         let plain = self
             .session
             .url(&format!("{}/blobs/uploads/", self.repository))?;
-        if let Some(from) = &upload.mount_from {
+        if let Home::Repository(from) = &upload.home {
             let mut url = plain.clone();
             url.query_pairs_mut()
                 .append_pair("mount", &upload.descriptor.digest.to_string())

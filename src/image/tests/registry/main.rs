@@ -5,3 +5,4 @@ mod access;
 mod faults;
 mod images;
 mod readers;
+mod together;
