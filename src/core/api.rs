@@ -25,6 +25,12 @@ macro_rules! versions {
             /// Every supported version, ascending.
             pub const ALL: &'static [Self] = &[$(Self::$variant),+];
 
+            /// The newest version.
+            pub const NEWEST: Self = {
+                let [.., newest] = [$(Self::$variant),+];
+                newest
+            };
+
             /// `MAJOR.MINOR`.
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text),+ }

@@ -288,14 +288,20 @@ fn mistakes() {
             "ADD https://example.com/x /x",
             "ADD from a URL is not supported",
         ),
-        ("COPY --from=other a.txt /x", "--from is not supported"),
+        (
+            "COPY --from=other a.txt /x",
+            "--from=other is not supported",
+        ),
         (
             "USER nobody-here\nRUN true",
             "unable to find user nobody-here",
         ),
         ("ENV a=${b:?missing}", "b: missing"),
         ("BOGUS", "unknown instruction 'BOGUS' at line 4 column 1"),
-        ("FROM scratch", "more than one stage is not supported"),
+        (
+            "FROM scratch",
+            "line 5: more than one stage is not supported",
+        ),
         ("RUN <<EOF\nnever", "here-document EOF does not end"),
         ("USER root", "the final user ID is 0 (root)"),
     ];

@@ -1,14 +1,15 @@
-//! The tar of a layer that a store holds.
+//! The tar of a layer that is at hand compressed.
 
 use super::{Layer, LayerSource};
 use flate2::read::MultiGzDecoder;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
+use std::fs::File;
 use std::io::{self, Chain, Cursor, Read};
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
-/// Opens the tar of a stored layer, uncompressed and not yet compared with its diffID. Blobs say themselves how they
+/// Opens the tar of a layer that is stored or has just been made, uncompressed and not yet compared with its diffID. Blobs say themselves how they
 /// are compressed; media types lie.
 ///
 /// # Errors
@@ -16,15 +17,22 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// fails.
 pub fn open_stored(layer: &Layer) -> Result<Box<dyn Read + Send>> {
     let diff_id = layer.diff_id;
-    let LayerSource::Stored { descriptor, blobs } = &layer.source else {
-        return Err(Error::other(format!("layer {diff_id} is not in a store")));
-    };
-    let blob = blobs.open(descriptor)?.ok_or_else(|| {
+    let missing = || {
         Error::new(
             ErrorKind::NotFound,
             format!("the data of layer {diff_id} is missing"),
         )
-    })?;
+    };
+    let blob: Box<dyn Read + Send> = match &layer.source {
+        LayerSource::Stored { descriptor, blobs } => blobs.open(descriptor)?.ok_or_else(missing)?,
+        LayerSource::Spooled(blob) => {
+            let file = File::open(blob.file.path());
+            Box::new(file.context(|| format!("open layer {diff_id}"))?)
+        }
+        LayerSource::Recipe(_) => {
+            return Err(Error::other(format!("layer {diff_id} is not compressed")));
+        }
+    };
     let tar = decompress(blob).context(|| format!("read layer {diff_id}"))?;
     Ok(Box::new(tar))
 }

@@ -2,7 +2,8 @@
 
 use lifecycle::command::{
     self, Entry, analyzer::Analyzer, builder::Builder, creator::Creator, detector::Detector,
-    exporter::Exporter, extender::Extender, rebaser::Rebaser, restorer::Restorer,
+    dockerfile::Dockerfile, exporter::Exporter, extender::Extender, rebaser::Rebaser,
+    restorer::Restorer,
 };
 use std::process::ExitCode;
 
@@ -16,5 +17,6 @@ fn main() -> ExitCode {
         Entry::of::<Exporter>(),
         Entry::of::<Creator>(),
         Entry::of::<Rebaser>(),
+        Entry::of::<Dockerfile>(),
     ])
 }

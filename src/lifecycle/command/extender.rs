@@ -1,11 +1,11 @@
 //! Extender: applies the extensions' Dockerfiles to the container that it runs in.
 
 use super::builder::Builder;
-use super::{Command, base_image, documents};
+use super::{Command, base_image, container, documents};
 use crate::buildpack::DockerfileKind;
+use crate::extend::Machine;
 use crate::extend::cache::LayerCache;
-use crate::extend::snapshot::{Ignored, Mode, Snapshotter};
-use crate::extend::{Machine, container};
+use crate::extend::snapshot::{Mode, Snapshotter};
 use crate::log::{Level, Log};
 use crate::phase::extend::{self, Extend};
 use crate::phase::generate::Layout;
@@ -16,21 +16,10 @@ use lifecycle_core::error::{Error, ErrorKind, Result as CoreResult, ResultExt};
 use lifecycle_core::exit::{During, Failure, Phase};
 use lifecycle_image::image::Image;
 use lifecycle_image::layer::Workers;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 /// Applies the extensions' Dockerfiles.
 pub struct Extender;
-
-/// Variables that Docker hands to every `RUN` without an `ARG`.
-const PROXIES: [&str; 5] = [
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "FTP_PROXY",
-    "NO_PROXY",
-    "ALL_PROXY",
-];
 
 impl Command for Extender {
     const PROGRAM: Program = Program::Extender;
@@ -70,7 +59,9 @@ fn build(inputs: &Inputs, image: &Image, log: &Log) -> Result<(), Failure> {
 }
 
 fn extend(inputs: &Inputs, kind: DockerfileKind, log: &Log) -> Result<Image, Failure> {
-    let work_dir = work_dir(inputs)?;
+    // On the platform's volume, which no layer holds.
+    let work_dir = container::work_dir(&inputs.kaniko_dir);
+    let work_dir = work_dir.context(|| "failed to initialize extender")?;
     let group = documents::read_group(&inputs.group)?;
     for extension in &group.extensions {
         extension.buildpack_api()?;
@@ -84,18 +75,6 @@ fn extend(inputs: &Inputs, kind: DockerfileKind, log: &Log) -> Result<Image, Fai
     let extended = extend_in(inputs, kind, &group, &reference, work_dir.path(), log);
     let extended = extended.context(|| format!("failed to extend {} image", kind.as_str()));
     extended.during(Phase::Extend)
-}
-
-/// Where scripts and layers are made: on the platform's volume, which no layer holds.
-fn work_dir(inputs: &Inputs) -> CoreResult<tempfile::TempDir> {
-    let context = || "failed to initialize extender";
-    let mut builder = tempfile::Builder::new();
-    let work_dir = builder.prefix("work.dir").tempdir_in(&inputs.kaniko_dir);
-    let work_dir = work_dir.context(context)?;
-    // The image's user executes scripts in it, but need not know what else there is.
-    let passable = fs::Permissions::from_mode(0o711);
-    fs::set_permissions(work_dir.path(), passable).context(context)?;
-    Ok(work_dir)
 }
 
 fn extend_in(
@@ -133,14 +112,7 @@ fn machine<'a>(
     workers: &'a Workers,
     log: &Log,
 ) -> CoreResult<Machine<'a>> {
-    if !container::detected(&inputs.process_env) {
-        return Err(Error::other(
-            "Dockerfiles change the root file system, and this does not look like a container",
-        ));
-    }
     let root = Path::new("/");
-    let mountinfo = fs::read("/proc/self/mountinfo").context(|| "list mounts")?;
-    let program = program();
     let paths = [
         &inputs.app_dir,
         &inputs.layers_dir,
@@ -148,36 +120,16 @@ fn machine<'a>(
         &inputs.kaniko_dir,
         &inputs.generated_dir,
         &inputs.extended_dir,
-    ];
-    let paths = paths.into_iter().chain(&program).map(PathBuf::as_path);
-    let ignored = Ignored::new(&mountinfo, paths);
+    ]
+    .map(PathBuf::as_path);
+    let ignored = container::ignored(&inputs.process_env, &paths)?;
     let cache = inputs.kaniko_dir.join("cache/layers");
     Ok(Machine::new(
         root,
+        None,
         Snapshotter::new(root, ignored, Mode::Full, work_dir, workers)?,
         Some(LayerCache::open(&cache, inputs.kaniko_cache_ttl)?),
-        proxies(inputs),
+        container::proxies(&inputs.process_env),
         Log::to(std::io::stderr(), Level::Info, log.color()),
     ))
-}
-
-/// This program: the directory that platforms put the lifecycle in, else the file alone.
-fn program() -> Option<PathBuf> {
-    let program = fs::read_link("/proc/self/exe").ok()?;
-    let directory = program.parent()?;
-    match directory.ends_with("lifecycle") {
-        true => Some(directory.to_owned()),
-        false => Some(program),
-    }
-}
-
-fn proxies(inputs: &Inputs) -> Vec<(String, String)> {
-    let names = PROXIES
-        .iter()
-        .flat_map(|name| [(*name).to_owned(), name.to_ascii_lowercase()]);
-    let known = names.filter_map(|name| {
-        let value = inputs.process_env.get(&name)?.to_str()?.to_owned();
-        Some((name, value))
-    });
-    known.collect()
 }

@@ -4,12 +4,13 @@
 pub mod analyzer;
 pub mod base_image;
 pub mod builder;
+pub mod container;
 pub mod creator;
 pub mod detector;
+pub mod dockerfile;
 pub mod documents;
 pub mod exporter;
 pub mod extender;
-
 pub mod rebaser;
 pub mod restorer;
 pub mod stores;

@@ -2,6 +2,7 @@
 //! failure that is printed (FACTS 1.2, 1.4).
 
 use super::{Command, documents};
+use crate::extend::jail;
 use crate::log::{Level, Log};
 use crate::platform::{
     self, Experimental, ExperimentalMode, Inputs, Parsed, Process, Program, Settings, Sources,
@@ -50,7 +51,14 @@ enum End {
 pub fn main<C: Command>() -> ExitCode {
     start(|process, log| {
         let args = process.argv.get(1..).unwrap_or_default();
-        called(C::PROGRAM.name(), args, process, log, run::<C>)
+        called(
+            C::PROGRAM.name(),
+            Some(C::PROGRAM),
+            args,
+            process,
+            log,
+            run::<C>,
+        )
     })
 }
 
@@ -102,9 +110,13 @@ fn select(entries: &[Entry], process: &Process, log: Log) -> End {
     let invoked = invoked
         .rsplit_once('.')
         .map_or(invoked.as_str(), |(stem, _)| stem);
+    if invoked == jail::INIT {
+        let error = jail::init(process.argv.get(1..).unwrap_or_default());
+        return End::Failed(error.into(), log);
+    }
     if let Some(entry) = entries.iter().find(|entry| entry.program.name() == invoked) {
         let args = process.argv.get(1..).unwrap_or_default();
-        return called(invoked, args, process, log, entry.run);
+        return called(invoked, Some(entry.program), args, process, log, entry.run);
     }
     let Some(subcommand) = process.argv.get(1) else {
         return End::Failed(
@@ -118,26 +130,38 @@ fn select(entries: &[Entry], process: &Process, log: Log) -> End {
     }
     let name = file_name(subcommand);
     let args = process.argv.get(2..).unwrap_or_default();
-    called(&name, args, process, log, |call, log| {
-        match entries
-            .iter()
-            .find(|entry| entry.program.subcommand() == name)
-        {
+    let entry = entries
+        .iter()
+        .find(|entry| entry.program.subcommand() == name);
+    let program = entry.map(|entry| entry.program);
+    called(
+        &name,
+        program,
+        args,
+        process,
+        log,
+        |call, log| match entry {
             Some(entry) => (entry.run)(call, log),
             None => End::Failed(unknown_subcommand(&name).into(), log),
-        }
-    })
+        },
+    )
 }
 
-/// Settles the Platform API, whose errors come before all others, then calls the program.
+/// Settles the Platform API, whose errors come before all others, then calls the program. One that no platform starts has
+/// the newest.
 fn called(
     name: &str,
+    program: Option<Program>,
     args: &[OsString],
     process: &Process,
     log: Log,
     run: impl FnOnce(&Call<'_>, Log) -> End,
 ) -> End {
-    match platform::negotiate(&process.env, &log) {
+    let api = match program {
+        Some(Program::Dockerfile) => Ok(PlatformApi::NEWEST),
+        _ => platform::negotiate(&process.env, &log),
+    };
+    match api {
         Ok(api) => run(
             &Call {
                 api,

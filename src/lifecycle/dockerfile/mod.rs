@@ -26,8 +26,14 @@ pub struct Dockerfile {
 /// What one `FROM` begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stage {
+    /// The line of `FROM`, from one.
+    pub line: usize,
     /// The base image as written.
     pub image: String,
+    /// What the stage is called, in lower case.
+    pub name: Option<String>,
+    /// What `--platform` says.
+    pub platform: Option<String>,
     /// What follows.
     pub steps: Vec<Step>,
 }
@@ -154,10 +160,7 @@ pub fn parse(text: &str) -> Result<Dockerfile> {
             lines: &lines,
         };
         match parsed {
-            Ok(syntax::Instruction::From(from)) => file.stages.push(Stage {
-                image: from.image.value.into_owned(),
-                steps: Vec::new(),
-            }),
+            Ok(syntax::Instruction::From(from)) => file.stages.push(reader.stage(from)?),
             Ok(parsed) => {
                 let step = reader.step(&parsed)?;
                 match file.stages.last_mut() {
@@ -180,6 +183,24 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
+    fn stage(&self, from: syntax::FromInstruction<'_>) -> Result<Stage> {
+        let line = self.lines.number(from.from.span.start);
+        let (platform, others): (Vec<_>, Vec<_>) = flags(&from.options)
+            .into_iter()
+            .partition(|flag| flag.name == "platform");
+        if let Some(flag) = others.first() {
+            let text = format!("line {line}: FROM --{} is not supported", flag.name);
+            return Err(Error::other(text));
+        }
+        Ok(Stage {
+            line,
+            image: from.image.value.into_owned(),
+            name: from.as_.map(|(_, name)| name.value.to_lowercase()),
+            platform: platform.into_iter().find_map(|flag| flag.value),
+            steps: Vec::new(),
+        })
+    }
+
     fn step(&self, parsed: &syntax::Instruction<'_>) -> Result<Step> {
         let start = start(parsed)?;
         let (line, text) = (self.lines.number(start), self.lines.logical(start));

@@ -1,7 +1,9 @@
 //! The build context: where `COPY` and `ADD` find files. Nobody trusts it; it is read without following links out of it.
 
-use super::disk::open_file;
+use super::disk::{Owner, open_file};
 use super::patterns::Patterns;
+use super::resolve;
+use super::snapshot::pack::capability;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use lifecycle_core::file::{self, DOCUMENT_LIMIT};
 use lifecycle_core::glob::Pattern;
@@ -13,11 +15,21 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 
-/// A build context.
+/// Where files are copied from.
 pub(super) struct Context {
     root: PathBuf,
     beneath: Beneath,
     ignored: Patterns,
+    kind: Kind,
+}
+
+/// What a [`Context`] is made of.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    /// Somebody's files. Whose they are means nothing in an image.
+    Files,
+    /// The files of an image, which stay what they are.
+    Image,
 }
 
 /// A file, or a directory with everything in it, that an instruction names.
@@ -38,6 +50,7 @@ pub(super) struct Item {
     source: PathBuf,
     pub(super) kind: FileType,
     pub(super) mode: u32,
+    pub(super) owner: Owner,
     pub(super) size: u64,
     pub(super) modified: (i64, i64),
 }
@@ -62,6 +75,20 @@ impl Context {
                 .context(|| "read .dockerignore")?,
             root,
             beneath,
+            kind: Kind::Files,
+        })
+    }
+
+    /// The files of an image, whose root is a directory.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(super) fn of_image(root: &Path) -> Result<Self> {
+        Ok(Self {
+            beneath: Beneath::open(root).context(|| format!("open {}", root.display()))?,
+            root: root.to_owned(),
+            ignored: Patterns::default(),
+            kind: Kind::Image,
         })
     }
 
@@ -89,7 +116,15 @@ impl Context {
                 continue;
             }
             let name = path.file_name().unwrap_or_default().to_owned();
-            let real = self.resolve(&path)?;
+            let real = match resolve::resolve(&self.root, &path) {
+                Ok(real) => real.strip_prefix("/").map_err(Error::other)?.to_owned(),
+                // A link that leads nowhere, or out of the context.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    let text = format!("\"{}\": not found", path.display());
+                    return Err(Error::new(ErrorKind::NotFound, text));
+                }
+                Err(error) => return Err(Error::from(error).in_context(format!("\"{source}\""))),
+            };
             let mut items = Vec::new();
             self.collect(&real, Path::new(""), excluded, &mut items)?;
             trees.push(Tree { name, items });
@@ -103,17 +138,22 @@ impl Context {
     /// What `name`, which may be a pattern, is in each of the directories.
     fn step(&self, directories: &[PathBuf], name: &OsStr) -> Result<Vec<PathBuf>> {
         let text = name.to_string_lossy();
-        if !text.contains(['*', '?', '[', '\\']) {
-            let paths = directories.iter().map(|directory| directory.join(name));
-            return Ok(paths
-                .filter(|path| fs::symlink_metadata(self.root.join(path)).is_ok())
-                .collect());
-        }
-        let pattern = Pattern::parse(&text)?;
+        let pattern = match text.contains(['*', '?', '[', '\\']) {
+            true => Some(Pattern::parse(&text)?),
+            false => None,
+        };
         let mut found = Vec::new();
         for directory in directories {
-            let real = self.resolve(directory)?;
-            let Ok(entries) = fs::read_dir(self.root.join(real)) else {
+            let Ok(real) = resolve::resolve(&self.root, directory) else {
+                continue;
+            };
+            let real = resolve::below(&self.root, &real);
+            let Some(pattern) = &pattern else {
+                let exists = fs::symlink_metadata(real.join(name)).is_ok();
+                found.extend(exists.then(|| directory.join(name)));
+                continue;
+            };
+            let Ok(entries) = fs::read_dir(real) else {
                 continue;
             };
             for entry in entries {
@@ -125,16 +165,6 @@ impl Context {
         }
         found.sort();
         Ok(found)
-    }
-
-    /// The path without links. One that leads out of the context is refused.
-    fn resolve(&self, path: &Path) -> Result<PathBuf> {
-        let context = || format!("\"{}\"", path.display());
-        let real = fs::canonicalize(self.root.join(path)).context(context)?;
-        let inside = real.strip_prefix(&self.root).map(Path::to_owned);
-        inside
-            .map_err(|_| Error::other("a link leads out of the build context"))
-            .context(context)
     }
 
     fn is_left_out(&self, path: &Path, excluded: &Patterns) -> bool {
@@ -166,6 +196,10 @@ impl Context {
                 source: source.to_owned(),
                 kind,
                 mode: stat.st_mode & 0o7777,
+                owner: match self.kind {
+                    Kind::Files => (0, 0),
+                    Kind::Image => (stat.st_uid, stat.st_gid),
+                },
                 size: u64::try_from(stat.st_size).unwrap_or_default(),
                 modified: (
                     stat.st_mtime,
@@ -209,6 +243,14 @@ impl Context {
             .map_err(Error::from)
             .and_then(open_file);
         file.context(|| format!("open \"{}\"", item.source.display()))
+    }
+
+    /// The file capabilities that a copy shall have.
+    pub(super) fn capability(&self, file: &File) -> Result<Option<Vec<u8>>> {
+        match self.kind {
+            Kind::Files => Ok(None),
+            Kind::Image => capability(file),
+        }
     }
 
     /// Where a symbolic link points.
@@ -281,15 +323,9 @@ mod tests {
         check("none", "\"none\": not found");
         check("c", "\"c\": not found");
         check("n*", "\"n*\": not found");
-        check("out", "\"out\": a link leads out of the build context");
-        check(
-            "sub/etc/passwd",
-            "\"sub/etc/passwd\": a link leads out of the build context",
-        );
-        check(
-            "sub/*",
-            "\"sub/etc\": a link leads out of the build context",
-        );
+        check("out", "\"out\": not found");
+        check("sub/etc/passwd", "\"sub/etc/passwd\": not found");
+        check("sub/e*", "\"sub/etc\": not found");
         check("[", "syntax error in pattern");
     }
 }

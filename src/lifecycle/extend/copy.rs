@@ -21,7 +21,8 @@ pub(super) struct Copying {
     /// Names and contents of files in the Dockerfile itself.
     documents: Vec<(String, String)>,
     destination: String,
-    owner: Owner,
+    /// What `--chown` says.
+    owner: Option<Owner>,
     mode: Option<u32>,
     /// Whether local archives are unpacked.
     unpacks: bool,
@@ -84,8 +85,8 @@ impl Copying {
                 false => format!("{}/{destination}", working_dir.display()),
             },
             owner: match &flags.chown {
-                Some(words) => users::owner(words, disk)?,
-                None => (0, 0),
+                Some(words) => Some(users::owner(words, disk)?),
+                None => None,
             },
             mode: flags.chmod,
             unpacks: kind == Kind::Add,
@@ -108,8 +109,9 @@ impl Copying {
                     FileType::Symlink => format!("{:?}", context.link(item)?),
                     _ => String::new(),
                 };
-                let (name, path, mode) = (&tree.name, &item.path, item.mode);
-                parts.push(format!("{name:?} {path:?} {mode:o} {content}"));
+                let (name, path) = (&tree.name, &item.path);
+                let (mode, owner) = (item.mode, item.owner);
+                parts.push(format!("{name:?} {path:?} {mode:o} {owner:?} {content}"));
             }
         }
         Ok(parts)
@@ -121,7 +123,7 @@ impl Copying {
         for (name, content) in &self.documents {
             let place = self.place_of_file(OsStr::new(name), disk, &mut touched)?;
             let attributes = Attributes {
-                owner: self.owner,
+                owner: self.directory_owner(),
                 mode: self.mode.unwrap_or(0o644),
                 modified: None,
             };
@@ -151,8 +153,8 @@ impl Copying {
         touched: &mut BTreeSet<Vec<u8>>,
     ) -> Result<()> {
         let destination = Path::new(&self.destination);
-        let existed = disk.full(destination).exists();
-        let root = disk.make_directory(destination, self.owner, touched)?;
+        let existed = disk.is_directory(destination);
+        let root = disk.make_directory(destination, self.directory_owner(), touched)?;
         touched.insert(relative(&root));
         let mut directories = Vec::new();
         for item in &tree.items {
@@ -160,9 +162,9 @@ impl Copying {
             if item.kind == FileType::Directory {
                 let existed = match item.path.as_os_str().is_empty() {
                     true => existed,
-                    false => disk.full(&place).is_dir(),
+                    false => disk.is_directory(&place),
                 };
-                let real = disk.make_directory(&place, self.owner, touched)?;
+                let real = disk.make_directory(&place, self.directory_owner(), touched)?;
                 touched.insert(relative(&real));
                 // Directories that were there keep what they are.
                 if !existed {
@@ -171,7 +173,7 @@ impl Copying {
                 continue;
             }
             let parent = place.parent().unwrap_or(&root);
-            let parent = disk.make_directory(parent, self.owner, touched)?;
+            let parent = disk.make_directory(parent, self.directory_owner(), touched)?;
             let place = parent.join(place.file_name().unwrap_or_default());
             self.write_item(item, context, disk, &place)?;
             touched.insert(relative(&place));
@@ -195,7 +197,7 @@ impl Copying {
                 && let Some(archive) = archive(context.read(item)?, &tree.name)?
             {
                 let into = Path::new(&self.destination);
-                let into = disk.make_directory(into, self.owner, touched)?;
+                let into = disk.make_directory(into, self.directory_owner(), touched)?;
                 let name = tree.name.display().to_string();
                 disk.unpack(archive, &into, Archive::Files, touched)
                     .context(|| format!("unpack {name}"))?;
@@ -221,12 +223,23 @@ impl Copying {
                 place.display()
             )));
         }
-        disk.write_file(place, &mut file.take(size), attributes, None)
+        let capability = context.capability(&file)?;
+        disk.write_file(
+            place,
+            &mut file.take(size),
+            attributes,
+            capability.as_deref(),
+        )
+    }
+
+    /// Whose directories are that have to be made.
+    fn directory_owner(&self) -> Owner {
+        self.owner.unwrap_or_default()
     }
 
     fn attributes(&self, item: &Item) -> Attributes {
         Attributes {
-            owner: self.owner,
+            owner: self.owner.unwrap_or(item.owner),
             mode: self.mode.unwrap_or(item.mode),
             modified: Some(item.modified),
         }
@@ -242,14 +255,14 @@ impl Copying {
         let destination = Path::new(&self.destination);
         let into = self.destination.ends_with('/')
             || self.destination.ends_with("/.")
-            || disk.full(destination).is_dir();
+            || disk.is_directory(destination);
         let (directory, name) = match (into, destination.parent(), destination.file_name()) {
             (false, Some(parent), Some(own)) => (parent, own),
             _ => (destination, name),
         };
-        let directory = disk.make_directory(directory, self.owner, touched)?;
+        let directory = disk.make_directory(directory, self.directory_owner(), touched)?;
         let place = directory.join(name);
-        match disk.full(&place).is_dir() {
+        match disk.is_directory(&place) {
             true => Err(Error::other(format!(
                 "cannot put a file in the place of the directory {}",
                 place.display()
@@ -290,16 +303,19 @@ impl Flags {
                 "exclude" => read.exclude.push(value()?),
                 // A layer of its own is what every COPY makes here.
                 "link" => {}
-                "from" if kind == Kind::Copy => {
-                    return Err(Error::other(
-                        "--from is not supported: there is only one stage and no other image",
-                    ));
-                }
+                // Whoever calls has looked there.
+                "from" if kind == Kind::Copy => {}
                 name => return Err(Error::other(format!("--{name} is not supported"))),
             }
         }
         Ok(read)
     }
+}
+
+/// What `--from` names.
+pub(super) fn from(copy: &Copy) -> Option<&str> {
+    let flag = copy.flags.iter().find(|flag| flag.name == "from")?;
+    Some(flag.value.as_deref().unwrap_or_default())
 }
 
 fn is_remote(source: &str) -> bool {

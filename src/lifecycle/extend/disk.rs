@@ -2,11 +2,14 @@
 //!
 //! Nothing else runs while files are placed: what an instruction started is killed before the next one.
 
+use super::namespace::Owners;
+use super::resolve;
 use super::snapshot::Ignored;
 use super::snapshot::pack::{CAPABILITY, WHITEOUT};
 use super::tar::{self, Kind, Member};
 use lifecycle_core::error::{Error, Result, ResultExt};
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, Timespec, Timestamps, Uid, XattrFlags};
+use rustix::io::Errno;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
@@ -30,24 +33,36 @@ pub(super) struct Attributes {
 /// The root of the image's files.
 pub(super) struct Disk {
     root: PathBuf,
+    owners: Owners,
 }
 
 impl Disk {
-    pub(super) fn new(root: &Path) -> Self {
+    pub(super) fn new(root: &Path, owners: Owners) -> Self {
         Self {
             root: root.to_owned(),
+            owners,
         }
     }
 
-    /// Where a path of the image is.
+    /// Where a path of the image is, its links not followed.
     pub(super) fn full(&self, path: &Path) -> PathBuf {
-        self.root.join(path.strip_prefix("/").unwrap_or(path))
+        resolve::below(&self.root, path)
+    }
+
+    /// Whether a path of the image names a directory.
+    pub(super) fn is_directory(&self, path: &Path) -> bool {
+        let real = resolve::resolve(&self.root, path);
+        real.is_ok_and(|real| self.full(&real).is_dir())
     }
 
     /// A small text file of the image; empty if there is none.
     pub(super) fn text(&self, path: &str) -> Result<String> {
         let limit = lifecycle_core::file::DOCUMENT_LIMIT;
-        let text = lifecycle_core::file::read_if_exists(&self.full(Path::new(path)), limit)?;
+        let text = match resolve::resolve(&self.root, Path::new(path)) {
+            Ok(real) => lifecycle_core::file::read_if_exists(&self.full(&real), limit)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(Error::from(error).in_context(format!("read {path}"))),
+        };
         Ok(text.unwrap_or_default())
     }
 
@@ -81,14 +96,12 @@ impl Disk {
                     touched.insert(relative(&real));
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-                    let resolved = fs::canonicalize(self.full(&real)).context(context)?;
-                    if !resolved.is_dir() {
+                    let resolved = resolve::resolve(&self.root, &real).context(context)?;
+                    if !self.full(&resolved).is_dir() {
                         let cause = format!("{} is not a directory", real.display());
                         return Err(Error::other(cause).in_context(context()));
                     }
-                    let below = resolved.strip_prefix(&self.root);
-                    let below = below.map_err(|_| Error::other("a link leads out of the root"));
-                    real = Path::new("/").join(below.context(context)?);
+                    real = resolved;
                 }
                 Err(error) => return Err(Error::from(error).in_context(context())),
             }
@@ -136,7 +149,13 @@ impl Disk {
         let full = self.full(path);
         let (uid, gid) = attributes.owner;
         let owner = (Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)));
-        rustix::fs::chownat(CWD, &full, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW)?;
+        match rustix::fs::chownat(CWD, &full, owner.0, owner.1, AtFlags::SYMLINK_NOFOLLOW) {
+            Err(Errno::INVAL) => {
+                let text = format!("nobody is {uid}:{gid} in this user namespace");
+                return Err(io::Error::other(text));
+            }
+            other => other?,
+        }
         let is_link = fs::symlink_metadata(&full)?.is_symlink();
         if !is_link {
             rustix::fs::chmodat(
@@ -251,7 +270,10 @@ impl Unpacker<'_> {
             return self.whiteout(&path, hidden);
         }
         let attributes = Attributes {
-            owner: (member.uid, member.gid),
+            owner: match (self.what, self.disk.owners) {
+                (Archive::Layer(_), Owners::OnlyRoot) => (0, 0),
+                _ => (member.uid, member.gid),
+            },
             mode: member.mode,
             modified: Some((member.modified, 0)),
         };

@@ -1,5 +1,5 @@
-//! Dockerfiles, executed on the file system of the container that this process runs in: no daemon, no second root, no rights
-//! but the container's own.
+//! Dockerfiles, executed without a daemon and with no rights but this process's own: on the file system of the container that
+//! it runs in, or in a root of their own.
 //!
 //! ```text
 //! Dockerfile ─▶ instructions, one after the other ─▶ config, and a layer each: of named files (COPY, ADD, WORKDIR), of what
@@ -12,34 +12,63 @@ pub mod container;
 mod context;
 mod copy;
 mod disk;
+pub mod jail;
+pub mod namespace;
 mod patterns;
 mod process;
+mod resolve;
 pub mod snapshot;
 mod stage;
 mod tar;
 mod users;
 
-use crate::dockerfile;
+use crate::dockerfile::{self, Dockerfile};
 use crate::log::Log;
 use cache::{Key, LayerCache};
-use disk::Disk;
+use disk::{Archive, Disk};
+use jail::Jail;
 use lifecycle_core::error::{Error, Result, ResultExt};
 use lifecycle_core::file::{self, DOCUMENT_LIMIT};
 use lifecycle_image::image::Image;
-use snapshot::Snapshotter;
+use lifecycle_image::layer::open_stored;
+use namespace::Owners;
+use snapshot::{Ignored, Snapshotter};
 use stage::Stage;
+use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// A Dockerfile and what comes with it.
-#[derive(Clone, Copy, Debug)]
+/// What comes with a Dockerfile.
+#[derive(Clone, Copy)]
 pub struct Job<'a> {
-    /// The Dockerfile.
+    /// The Dockerfile's path.
     pub dockerfile: &'a Path,
     /// The build context.
     pub context: &'a Path,
     /// Build arguments; of several with one name the last counts.
     pub args: &'a [(String, String)],
+    /// Where `COPY --from` finds files.
+    pub origins: &'a dyn Origins,
+}
+
+/// Other images, whose files `COPY --from` copies.
+pub trait Origins {
+    /// The directory that is the root of the stage or image of that name.
+    ///
+    /// # Errors
+    /// There is none.
+    fn root(&self, name: &str) -> Result<PathBuf>;
+}
+
+/// There are no other images, as in a Dockerfile of one stage.
+pub struct NoOrigins;
+
+impl Origins for NoOrigins {
+    fn root(&self, name: &str) -> Result<PathBuf> {
+        Err(Error::other(format!(
+            "--from={name} is not supported: there is only one stage and no other image"
+        )))
+    }
 }
 
 /// The container whose files instructions change.
@@ -50,6 +79,8 @@ pub struct Machine<'a> {
     /// Variables that every `RUN` sees and no image keeps (Docker's predefined arguments).
     proxies: Vec<(String, String)>,
     progress: Log,
+    /// Where commands are run, unless that is this process's own root.
+    jail: Option<Jail>,
     /// A layer that the cache lacks changes the files in a way that no later key knows.
     missed: bool,
 }
@@ -64,17 +95,20 @@ pub struct State {
 }
 
 impl<'a> Machine<'a> {
-    /// A container whose root is `root`: this process's own, where anything is to be run. What instructions do is told
-    /// to `progress`.
+    /// The files below `root`, which is that of `jail`, else this process's own. What instructions do is told to
+    /// `progress`.
     pub fn new(
         root: &Path,
+        jail: Option<Jail>,
         snapshotter: Snapshotter<'a>,
         cache: Option<LayerCache>,
         proxies: Vec<(String, String)>,
         progress: Log,
     ) -> Self {
+        let owners = jail.as_ref().map_or(Owners::All, Jail::owners);
         Self {
-            disk: Disk::new(root),
+            disk: Disk::new(root, owners),
+            jail,
             snapshotter,
             cache,
             proxies,
@@ -83,8 +117,8 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Applies a Dockerfile of one stage to `base`, whose files are those of the container. The image that its `FROM`
-    /// names is taken to be `base`.
+    /// Applies a Dockerfile of one stage, the only one that the contract allows, to `base`, whose files are those of the
+    /// container. The image that its `FROM` names is taken to be `base` (image_extension.md, Dockerfile Requirements).
     ///
     /// # Errors
     /// The Dockerfile is malformed, an instruction is not supported, or it fails.
@@ -93,11 +127,47 @@ impl<'a> Machine<'a> {
         let name = || format!("parsing {}", job.dockerfile.display());
         let parsed = dockerfile::parse(&text).context(name)?;
         match parsed.stages.as_slice() {
-            [stage] => Stage::new(self, job, &parsed, base)?.run(stage),
+            [stage] => self.apply_stage(job, &parsed, stage, base),
             [] => Err(Error::other("there is no FROM").in_context(name())),
-            _ => Err(Error::other("more than one stage is not supported").in_context(name())),
+            [_, second, ..] => {
+                let text = format!("line {}: more than one stage is not supported", second.line);
+                Err(Error::other(text).in_context(name()))
+            }
         }
     }
+
+    /// Applies one stage of `file` to `base`, whose files are below the root.
+    ///
+    /// # Errors
+    /// An instruction is not supported, or it fails.
+    pub fn apply_stage(
+        &mut self,
+        job: &Job<'_>,
+        file: &Dockerfile,
+        stage: &dockerfile::Stage,
+        base: State,
+    ) -> Result<State> {
+        Stage::new(self, job, file, base)?.run(stage)
+    }
+}
+
+/// Puts the files of an image into `root`, an empty directory.
+///
+/// # Errors
+/// A layer is malformed or not what its digest says, or a file cannot be written.
+pub fn unpack(image: &Image, root: &Path, owners: Owners) -> Result<()> {
+    let disk = Disk::new(root, owners);
+    for layer in &image.layers {
+        let unpacked = open_stored(layer).and_then(|mut tar| {
+            let what = Archive::Layer(&Ignored::default());
+            disk.unpack(&mut tar, Path::new("/"), what, &mut BTreeSet::new())?;
+            // Only at its end is the blob compared with its digest.
+            std::io::copy(&mut tar, &mut std::io::sink())?;
+            Ok(())
+        });
+        unpacked.context(|| format!("unpack layer {}", layer.diff_id))?;
+    }
+    Ok(())
 }
 
 /// Rewrites the tar of a layer that an extender made, so that the same files give the same layer: all times become one.

@@ -1,9 +1,11 @@
 //! Processes of `RUN`: with the rights of the image's user, and gone before the next instruction.
 
+use super::jail::Jail;
 use super::users::User;
 use crate::exec::Exit;
 use crate::platform::privileges;
 use lifecycle_core::error::{Error, Result, ResultExt};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use std::io;
@@ -18,6 +20,10 @@ pub(super) struct Process<'a> {
     pub(super) env: &'a [(String, String)],
     pub(super) dir: &'a Path,
     pub(super) user: &'a User,
+    /// Its root, unless that is this process's own.
+    pub(super) jail: Option<&'a Jail>,
+    /// What is [in the jail](super::jail::SCRIPT) as well.
+    pub(super) script: Option<&'a Path>,
 }
 
 /// Runs the process to its end, then kills what it left behind.
@@ -29,53 +35,75 @@ pub(super) fn run(process: &Process<'_>) -> Result<Exit> {
     let own = rustix::process::getpid();
     let _ = rustix::process::set_child_subreaper(Some(own));
     let name = process.argv.first().map(String::as_str).unwrap_or_default();
-    let mut child = spawn(process).context(|| format!("starting {name}"))?;
+    let room = process.jail.map(Jail::make_room).transpose()?;
+    let child = spawn(process).context(|| format!("starting {name}"))?;
+    let exit = finish(child, own).context(|| format!("waiting for {name}"));
+    drop(room);
+    exit
+}
+
+fn finish(mut child: Child, own: Pid) -> Result<Exit> {
     let group = Pid::from_child(&child);
     let status = child.wait();
     let _ = rustix::process::kill_process_group(group, Signal::KILL);
     kill_children(own);
-    Ok(Exit::from(
-        status.context(|| format!("waiting for {name}"))?,
-    ))
+    Ok(Exit::from(status?))
 }
 
-/// Starts the process from a thread that has taken its user's rights: on Linux they belong to threads, and a child inherits
-/// those of the thread that starts it, supplementary groups included.
+/// Starts the process from a thread of its own: on Linux rights and namespaces belong to threads, and a child inherits those
+/// of the thread that starts it.
 fn spawn(process: &Process<'_>) -> Result<Child> {
-    let start = || -> Result<Child> {
-        let User {
-            uid, gid, groups, ..
-        } = process.user;
-        let groups: Vec<_> = groups
-            .iter()
-            .map(|gid| rustix::fs::Gid::from_raw(*gid))
-            .collect();
-        let (uid, gid) = (
-            rustix::fs::Uid::from_raw(*uid),
-            rustix::fs::Gid::from_raw(*gid),
-        );
-        set_thread_groups(&groups)
-            .and_then(|()| set_thread_res_gid(gid, gid, gid))
-            .and_then(|()| set_thread_res_uid(uid, uid, uid))
-            .map_err(io::Error::from)
-            .context(|| format!("become user {uid}:{gid}"))?;
-        privileges::hide_memory();
-        let (name, arguments) = process
-            .argv
-            .split_first()
-            .ok_or_else(|| Error::other("no command"))?;
-        let child = Command::new(name)
-            .args(arguments)
-            .env_clear()
-            .envs(process.env.iter().map(|(name, value)| (name, value)))
-            .current_dir(process.dir)
-            .stdin(Stdio::null())
-            .process_group(0)
-            .spawn();
-        Ok(child?)
+    let start = || match process.jail {
+        Some(jail) => jail.start(process),
+        None => start(process),
     };
     std::thread::scope(|scope| scope.spawn(start).join())
         .unwrap_or_else(|_| Err(Error::other("the starting thread failed")))
+}
+
+fn start(process: &Process<'_>) -> Result<Child> {
+    become_user(process.user)?;
+    let (name, arguments) = process
+        .argv
+        .split_first()
+        .ok_or_else(|| Error::other("no command"))?;
+    let child = Command::new(name)
+        .args(arguments)
+        .env_clear()
+        .envs(process.env.iter().map(|(name, value)| (name, value)))
+        .current_dir(process.dir)
+        .stdin(Stdio::null())
+        .process_group(0)
+        .spawn();
+    Ok(child?)
+}
+
+/// Gives the calling thread a user's rights, supplementary groups included.
+///
+/// # Errors
+/// The kernel refuses, perhaps as nobody is that user in this user namespace.
+pub(super) fn become_user(user: &User) -> Result<()> {
+    let groups: Vec<_> = user
+        .groups
+        .iter()
+        .map(|gid| rustix::fs::Gid::from_raw(*gid))
+        .collect();
+    let (uid, gid) = (
+        rustix::fs::Uid::from_raw(user.uid),
+        rustix::fs::Gid::from_raw(user.gid),
+    );
+    let grouped = match set_thread_groups(&groups) {
+        // A user namespace with root alone leaves its processes the groups that they have (user_namespaces(7)).
+        Err(Errno::PERM) if groups.is_empty() && uid.is_root() => Ok(()),
+        other => other,
+    };
+    grouped
+        .and_then(|()| set_thread_res_gid(gid, gid, gid))
+        .and_then(|()| set_thread_res_uid(uid, uid, uid))
+        .map_err(io::Error::from)
+        .context(|| format!("become user {uid}:{gid}"))?;
+    privileges::hide_memory();
+    Ok(())
 }
 
 /// Kills children, and theirs as they become ours, until there are none. Nobody else in this process has children.

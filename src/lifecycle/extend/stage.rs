@@ -3,8 +3,9 @@
 use super::cache::Key;
 use super::configure;
 use super::context::Context;
-use super::copy::{Copying, Kind};
+use super::copy::{self, Copying, Kind};
 use super::disk::{Archive, relative};
+use super::jail;
 use super::process::{self, Process};
 use super::snapshot::Notes;
 use super::users;
@@ -199,7 +200,11 @@ impl<'s, 'm> Stage<'s, 'm> {
         let expand = |text: &str| self.expand(text);
         let lookup = |name: &str| self.variable(name);
         let document = |text: &str| expand::document(text, self.escape, &lookup);
-        let (context, disk) = (&self.context, &self.machine.disk);
+        let other = match copy::from(copy).filter(|_| kind == Kind::Copy) {
+            Some(name) => Some(Context::of_image(&self.job.origins.root(name)?)?),
+            None => None,
+        };
+        let (context, disk) = (other.as_ref().unwrap_or(&self.context), &self.machine.disk);
         let dir = joined(self.config.working_dir(), "");
         let copying = Copying::settle(copy, kind, context, disk, &dir, &expand, &document)?;
         let key = self.key.then(copying.describe(context)?);
@@ -230,9 +235,11 @@ impl<'s, 'm> Stage<'s, 'm> {
             .make_directory(&dir, (0, 0), &mut BTreeSet::new())
             .context(|| place(step))?;
         let script = script.map(|text| self.write_script(&text)).transpose()?;
-        let argv = match &script {
-            Some(path) => vec![path.display().to_string()],
-            None => argv,
+        let jail = self.machine.jail.as_ref();
+        let argv = match (&script, jail) {
+            (Some(_), Some(_)) => vec![jail::SCRIPT.to_owned()],
+            (Some(path), None) => vec![path.display().to_string()],
+            (None, _) => argv,
         };
         let proxies = &self.machine.proxies;
         let more = proxies
@@ -244,6 +251,8 @@ impl<'s, 'm> Stage<'s, 'm> {
             env: &env,
             dir: &dir,
             user: &user,
+            jail,
+            script: script.as_deref(),
         });
         let exit = exit.context(|| "failed to execute command")?;
         if !exit.is_success() {

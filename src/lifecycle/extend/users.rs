@@ -130,6 +130,7 @@ impl Accounts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::extend::namespace::Owners;
     use std::fs;
 
     fn disk() -> (tempfile::TempDir, Disk) {
@@ -140,7 +141,7 @@ mod tests {
         let group = "root:x:0:\nstaff:x:50:cnb,other\ncnb:x:1001:\n60:x:61:\n";
         fs::write(root.path().join("etc/passwd"), passwd).unwrap();
         fs::write(root.path().join("etc/group"), group).unwrap();
-        let disk = Disk::new(root.path());
+        let disk = Disk::new(root.path(), Owners::All);
         (root, disk)
     }
 

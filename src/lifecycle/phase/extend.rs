@@ -4,7 +4,7 @@
 use super::generate::Layout;
 use crate::buildpack::DockerfileKind;
 use crate::extend::cache::Key;
-use crate::extend::{Job, Machine, State};
+use crate::extend::{Job, Machine, NoOrigins, State};
 use crate::log::Log;
 use lifecycle_core::data::extend_config::ExtendConfig;
 use lifecycle_core::data::group::GroupElement;
@@ -139,6 +139,7 @@ fn apply_all<'m>(
                 dockerfile: &dockerfile.path,
                 context: &dockerfile.context,
                 args: &args,
+                origins: &NoOrigins,
             },
             state,
         );

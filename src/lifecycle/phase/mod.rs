@@ -3,6 +3,7 @@
 pub mod analyze;
 pub mod build;
 pub mod detect;
+pub mod dockerfile;
 pub mod export;
 pub mod extend;
 pub mod generate;

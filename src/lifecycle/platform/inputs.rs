@@ -8,6 +8,27 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
+/// What `lifecycle dockerfile` is told, as given.
+#[derive(Clone, Debug, Default)]
+pub struct DockerfileInputs {
+    /// The Dockerfile.
+    pub file: PathBuf,
+    /// The build context.
+    pub context: PathBuf,
+    /// Where the image's files are put.
+    pub root: Option<PathBuf>,
+    /// What is written: `oci:DIR` or a reference.
+    pub output: Option<String>,
+    /// Which differences a snapshot counts.
+    pub snapshot_mode: String,
+    /// `NAME=VALUE`, or `NAME` of a variable.
+    pub build_args: Vec<String>,
+    /// The stage that is made.
+    pub target: Option<String>,
+    /// `NAME=oci:DIR`: layouts that stand for images.
+    pub bases: Vec<String>,
+}
+
 /// Everything a command may need to know from its platform: flag over environment over default (FACTS 1.6).
 /// Directories are absolute, `<layers>` is filled in, an empty optional text is `None`.
 #[derive(Clone, Debug)]
@@ -32,6 +53,8 @@ pub struct Inputs {
     pub cache_image: Option<String>,
     /// The process type that the user wants as default.
     pub default_process_type: Option<String>,
+    /// What only the program for a single Dockerfile needs.
+    pub dockerfile: DockerfileInputs,
     /// The execution environment.
     pub exec_env: String,
     /// What the extender extends: `build` or `run`, as given.
@@ -139,6 +162,7 @@ impl Inputs {
             cache_dir: None,
             cache_image: None,
             default_process_type: None,
+            dockerfile: DockerfileInputs::default(),
             exec_env: String::new(),
             extend_kind: String::new(),
             extended_dir: PathBuf::new(),

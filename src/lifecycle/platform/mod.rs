@@ -14,7 +14,7 @@ mod version;
 
 pub use experimental::{Experimental, ExperimentalMode};
 pub use flags::{FLAGS, Flag, Group, Kind, Parsed, Settings, Stop, Use, parse};
-pub use inputs::{Inputs, Secret};
+pub use inputs::{DockerfileInputs, Inputs, Secret};
 pub use negotiate::{Deprecation, negotiate};
 pub use number::parse_bool;
 pub use process::Process;

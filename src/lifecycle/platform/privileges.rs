@@ -23,6 +23,11 @@ pub fn hide_memory() {
     let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
 }
 
+/// Takes [`hide_memory`] back, for as long as this process has to write to files of its own in /proc.
+pub fn show_memory() {
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::Dumpable);
+}
+
 /// Sets the umask to 022, for this process and the programs that it starts: modes in layers come from it, and the same
 /// inputs have to give the same image wherever they are built.
 pub fn fix_umask() {

@@ -1,6 +1,6 @@
-//! The eight programs of the lifecycle.
+//! The programs of the lifecycle: eight that platforms start, and one for use without a platform.
 
-/// One of the programs that a platform starts; creator runs the phases of several.
+/// One of the programs; creator runs the phases of several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Program {
     /// Finds the previous image and the run image.
@@ -19,6 +19,8 @@ pub enum Program {
     Creator,
     /// Swaps the base image of an app image.
     Rebaser,
+    /// Makes an image by one Dockerfile. No platform knows it.
+    Dockerfile,
 }
 
 impl Program {
@@ -33,6 +35,7 @@ impl Program {
             Self::Exporter => "exporter",
             Self::Creator => "creator",
             Self::Rebaser => "rebaser",
+            Self::Dockerfile => "dockerfile",
         }
     }
 
@@ -47,6 +50,7 @@ impl Program {
             Self::Exporter => "export",
             Self::Creator => "create",
             Self::Rebaser => "rebase",
+            Self::Dockerfile => "dockerfile",
         }
     }
 
@@ -55,7 +59,9 @@ impl Program {
         match self {
             Self::Analyzer | Self::Creator => "<image>",
             Self::Exporter | Self::Rebaser => "<image> [<tag>...]",
-            Self::Detector | Self::Restorer | Self::Extender | Self::Builder => "",
+            Self::Detector | Self::Restorer | Self::Extender | Self::Builder | Self::Dockerfile => {
+                ""
+            }
         }
     }
 }

@@ -36,7 +36,9 @@ pub fn check_operands(program: Program, inputs: &mut Inputs, operands: Vec<Strin
         Program::Analyzer | Program::Creator if count != 1 => {
             format!("received {count} arguments, but expected 1")
         }
-        Program::Detector | Program::Builder | Program::Extender if count != 0 => {
+        Program::Detector | Program::Builder | Program::Extender | Program::Dockerfile
+            if count != 0 =>
+        {
             "received unexpected arguments".into()
         }
         Program::Restorer if count != 0 => "received unexpected Args".into(),
@@ -73,7 +75,7 @@ pub fn resolve(
 
 fn complete(program: Program, inputs: &mut Inputs, sources: &Sources<'_>, log: &Log) -> Result<()> {
     match program {
-        Program::Detector | Program::Builder | Program::Extender => Ok(()),
+        Program::Detector | Program::Builder | Program::Extender | Program::Dockerfile => Ok(()),
         Program::Restorer => {
             check_cache(inputs, log);
             Ok(())

@@ -199,7 +199,8 @@ impl Packer<'_> {
     }
 }
 
-fn capability(file: &File) -> Result<Option<Vec<u8>>> {
+/// The file's capabilities.
+pub(in crate::extend) fn capability(file: &File) -> Result<Option<Vec<u8>>> {
     let mut value = Vec::with_capacity(MAX_XATTR);
     match rustix::fs::fgetxattr(file, CAPABILITY, rustix::buffer::spare_capacity(&mut value)) {
         Ok(_) => Ok(Some(value)),

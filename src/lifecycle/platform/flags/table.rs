@@ -3,7 +3,7 @@
 use super::{Flag, Group, Kind, Use, When};
 use crate::platform::Program;
 use crate::platform::Program::{
-    Analyzer, Builder, Creator, Detector, Exporter, Extender, Rebaser, Restorer,
+    Analyzer, Builder, Creator, Detector, Dockerfile, Exporter, Extender, Rebaser, Restorer,
 };
 use Group::{Behaviour, Caches, Directories, Files, General, Images, User};
 use Kind::{Duration, Id, List, OptionalPath, OptionalText, Path, Switch, Text};
@@ -57,6 +57,7 @@ const EVERYWHERE: &[Use] = &[
     on(Exporter),
     on(Creator),
     on(Rebaser),
+    on(Dockerfile),
 ];
 
 /// Every input that a flag or an environment variable sets, sorted by name.
@@ -76,6 +77,18 @@ pub const FLAGS: &[Flag] = &[
         env: &["CNB_APP_DIR"], default: "/workspace",
         help: "path to app directory",
         uses: &[on(Detector), on(Extender), on(Builder), on(Exporter), on(Creator)],
+    },
+    Flag {
+        name: "base", kind: List(|s| &mut s.inputs.dockerfile.bases), group: Images,
+        env: &[], default: "",
+        help: "NAME=oci:DIR: an OCI layout that stands for the image NAME in FROM and COPY --from; may be repeated",
+        uses: &[on(Dockerfile)],
+    },
+    Flag {
+        name: "build-arg", kind: List(|s| &mut s.inputs.dockerfile.build_args), group: Behaviour,
+        env: &[], default: "",
+        help: "NAME=VALUE, or NAME of an environment variable: a build argument; may be repeated",
+        uses: &[on(Dockerfile)],
     },
     Flag {
         name: "build-config", kind: Path(|s| &mut s.inputs.build_config_dir), group: Directories,
@@ -102,7 +115,7 @@ pub const FLAGS: &[Flag] = &[
         name: "cache-dir", kind: OptionalPath(|s| &mut s.inputs.cache_dir), group: Caches,
         env: &["CNB_CACHE_DIR"], default: "",
         help: "path to cache directory",
-        uses: &[on(Restorer), on(Exporter), on(Creator)],
+        uses: &[on(Restorer), on(Exporter), on(Creator), on(Dockerfile)],
     },
     Flag {
         name: "cache-image", kind: OptionalText(|s| &mut s.inputs.cache_image), group: Caches,
@@ -117,10 +130,22 @@ pub const FLAGS: &[Flag] = &[
         uses: &[own(Rebaser)],
     },
     Flag {
+        name: "context", kind: Path(|s| &mut s.inputs.dockerfile.context), group: Directories,
+        env: &[], default: ".",
+        help: "path to the build context",
+        uses: &[on(Dockerfile)],
+    },
+    Flag {
         name: "daemon", kind: Switch(|s| &mut s.inputs.use_daemon), group: Images,
         env: &["CNB_USE_DAEMON"], default: "",
         help: "export to docker daemon",
         uses: &[on(Analyzer), since(Feature::RestorerDaemon, Restorer), on(Exporter), on(Creator), on(Rebaser)],
+    },
+    Flag {
+        name: "dockerfile", kind: Path(|s| &mut s.inputs.dockerfile.file), group: Files,
+        env: &[], default: "Dockerfile",
+        help: "path to the Dockerfile",
+        uses: &[on(Dockerfile)],
     },
     Flag {
         name: "dry-run", kind: Switch(|s| &mut s.inputs.dry_run), group: Behaviour,
@@ -185,14 +210,14 @@ pub const FLAGS: &[Flag] = &[
         uses: &[
             since(Feature::InsecureRegistries, Analyzer), since(Feature::InsecureRegistries, Restorer),
             since(Feature::InsecureRegistries, Exporter), since(Feature::InsecureRegistries, Creator),
-            since(Feature::InsecureRegistries, Rebaser),
+            since(Feature::InsecureRegistries, Rebaser), on(Dockerfile),
         ],
     },
     Flag {
         name: "kaniko-cache-ttl", kind: Duration(|s| &mut s.inputs.kaniko_cache_ttl), group: Caches,
         env: &["CNB_KANIKO_CACHE_TTL"], default: "336h",
         help: "kaniko cache time-to-live",
-        uses: &[on(Extender)],
+        uses: &[on(Extender), on(Dockerfile)],
     },
     Flag {
         name: "kind", kind: Text(|s| &mut s.inputs.extend_kind), group: Behaviour,
@@ -261,6 +286,12 @@ pub const FLAGS: &[Flag] = &[
         uses: &[on(Detector), on(Creator)],
     },
     Flag {
+        name: "output", kind: OptionalText(|s| &mut s.inputs.dockerfile.output), group: Images,
+        env: &[], default: "",
+        help: "where the image is written: oci:DIR for an OCI layout, or a reference for a registry",
+        uses: &[on(Dockerfile)],
+    },
+    Flag {
         name: "parallel", kind: Switch(|s| &mut s.inputs.parallel_export), group: Behaviour,
         env: &["CNB_PARALLEL_EXPORT"], default: "",
         help: "export app image and cache image in parallel",
@@ -303,6 +334,12 @@ pub const FLAGS: &[Flag] = &[
         uses: &[on(Exporter), on(Creator), on(Rebaser)],
     },
     Flag {
+        name: "root", kind: OptionalPath(|s| &mut s.inputs.dockerfile.root), group: Directories,
+        env: &[], default: "",
+        help: "empty directory for the image's files, kept; or / for this container's own file system, which has those of the base image",
+        uses: &[on(Dockerfile)],
+    },
+    Flag {
         name: "run", kind: Path(|s| &mut s.inputs.run), group: Files,
         env: &["CNB_RUN_PATH"], default: "/cnb/run.toml",
         help: "path to run.toml",
@@ -331,6 +368,12 @@ pub const FLAGS: &[Flag] = &[
         uses: &[on(Creator)],
     },
     Flag {
+        name: "snapshot-mode", kind: Text(|s| &mut s.inputs.dockerfile.snapshot_mode), group: Behaviour,
+        env: &[], default: "full",
+        help: "how changed files are found: full, redo (modification time, size, mode, owner) or time (modification time)",
+        uses: &[on(Dockerfile)],
+    },
+    Flag {
         name: "stack", kind: Path(|s| &mut s.inputs.stack), group: Files,
         env: &["CNB_STACK_PATH"], default: "/cnb/stack.toml",
         help: "path to stack.toml",
@@ -347,6 +390,12 @@ pub const FLAGS: &[Flag] = &[
         env: &[], default: "",
         help: "additional tags",
         uses: &[on(Analyzer), on(Creator)],
+    },
+    Flag {
+        name: "target", kind: OptionalText(|s| &mut s.inputs.dockerfile.target), group: Behaviour,
+        env: &[], default: "",
+        help: "name or number of the stage to make, instead of the last",
+        uses: &[on(Dockerfile)],
     },
     Flag {
         name: "uid", kind: Id(|s| &mut s.inputs.uid), group: User,

@@ -292,7 +292,7 @@ fn documented(flag: &Flag) -> String {
     };
     let programs = match flag.uses.len() {
         0 => "(no flag)".to_owned(),
-        8 => "all".to_owned(),
+        9 => "all".to_owned(),
         _ => flag.uses.iter().map(program).collect::<Vec<_>>().join(", "),
     };
     let name = if flag.uses.is_empty() {
