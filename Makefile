@@ -5,7 +5,7 @@ STATIC := $(ARCH)-unknown-linux-musl
 # Everything the demo compiles goes here: release code without link-time optimisation.
 DEMO_BINARIES := target/$(STATIC)/demo
 
-.PHONY: help demo test test-docker lint bench sbom toolchain
+.PHONY: help demo test test-docker lint bench release sbom toolchain
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,13 @@ bench: toolchain ## compare release binaries with another lifecycle: make bench 
 	cargo build --locked --profile launcher --target $(STATIC) --package launcher
 	cp target/$(STATIC)/launcher/launcher target/$(STATIC)/release/launcher
 	target/$(STATIC)/release/bench --subject target/$(STATIC)/release --baseline "$(BASELINE)" --json target/bench.json
+
+# Of both; for a quick trial of your own machine's: make release ARCHITECTURES=x86-64 RELEASE_PROFILE=demo
+ARCHITECTURES := x86-64 arm64
+RELEASE_PROFILE := release
+
+release: toolchain ## make release archives and the lifecycle image, the same bytes everywhere, in target/dist
+	sh release/make target/dist $(RELEASE_PROFILE) launcher $(ARCHITECTURES)
 
 sbom: toolchain ## write the launcher's bills of materials to target/sbom
 	cargo build --locked --profile launcher --target $(STATIC) --package launcher

@@ -71,7 +71,8 @@ impl Site {
     /// Files cannot be read or written.
     pub fn make_run_image(&self) -> io::Result<String> {
         let definition = fs::read_to_string(builder::repository().join("stacks/tiny/image.toml"))?;
-        stacks::make(&definition, None, &self.layouts.join(RUN_LAYOUT))
+        let platforms = vec![stacks::Platform::host()];
+        stacks::make(&definition, platforms, &self.layouts.join(RUN_LAYOUT))
     }
 
     /// Sets a variable that the platform hands to the buildpacks.

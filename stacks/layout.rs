@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
 const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
+const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// An image layout that is being written.
 pub(crate) struct Writer {
@@ -21,6 +22,13 @@ pub(crate) struct Writer {
 pub(crate) struct Layer {
     descriptor: Value,
     diff_id: String,
+}
+
+impl Layer {
+    /// The digest of the uncompressed tar.
+    pub(crate) fn diff_id(&self) -> &str {
+        &self.diff_id
+    }
 }
 
 impl Writer {
@@ -52,8 +60,8 @@ impl Writer {
         })
     }
 
-    /// Writes configuration, manifest and index over the layers, bottom first. Returns the manifest's digest.
-    pub(crate) fn finish(self, layers: &[Layer], mut config: Value) -> io::Result<String> {
+    /// Writes configuration and manifest over the layers, bottom first. Returns the manifest's descriptor.
+    pub(crate) fn manifest(&self, layers: &[Layer], mut config: Value) -> io::Result<Value> {
         let diff_ids: Vec<&str> = layers.iter().map(|layer| layer.diff_id.as_str()).collect();
         if let Value::Object(config) = &mut config {
             config.insert(
@@ -64,13 +72,28 @@ impl Writer {
         let descriptors: Vec<&Value> = layers.iter().map(|layer| &layer.descriptor).collect();
         let config = self.document(CONFIG, &config)?;
         let manifest = json!({ "schemaVersion": 2, "mediaType": MANIFEST, "config": config, "layers": descriptors });
-        let manifest = self.document(MANIFEST, &manifest)?;
-        let digest = manifest
-            .get("digest")
-            .and_then(Value::as_str)
-            .unwrap_or_default()
-            .to_owned();
-        let index = json!({ "schemaVersion": 2, "manifests": [manifest] });
+        self.document(MANIFEST, &manifest)
+    }
+
+    /// Makes manifests of architectures the layout's image: the only one itself, several as an index, which most readers
+    /// do not look for in index.json itself. Returns the digest of manifest or index.
+    pub(crate) fn finish(self, manifests: &[(&str, Value)]) -> io::Result<String> {
+        let image = match manifests {
+            [(_, only)] => only.clone(),
+            several => {
+                let manifests = several.iter().map(|(architecture, manifest)| {
+                    let mut manifest = manifest.clone();
+                    manifest["platform"] = json!({ "architecture": architecture, "os": "linux" });
+                    manifest
+                });
+                let manifests: Vec<Value> = manifests.collect();
+                let index =
+                    json!({ "schemaVersion": 2, "mediaType": INDEX, "manifests": manifests });
+                self.document(INDEX, &index)?
+            }
+        };
+        let digest = image["digest"].as_str().unwrap_or_default().to_owned();
+        let index = json!({ "schemaVersion": 2, "manifests": [image] });
         fs::write(
             self.root.join("oci-layout"),
             r#"{"imageLayoutVersion":"1.0.0"}"#,

@@ -5,9 +5,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 mod layout;
+mod roots;
+mod sbom;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::io::{self, Read, Write};
+use std::fs::File;
+use std::io::{self, Write};
 use std::path::Path;
 use tar::{EntryType, Header};
 use toml::{Table, Value};
@@ -15,37 +19,101 @@ use toml::{Table, Value};
 /// The time of every file and image: 1980-01-01T00:00:01Z, as layers made by a lifecycle have it.
 const TIME: u64 = 315_532_801;
 
+/// Go's word for the architecture that this program was built for.
+pub fn host_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
+/// What an image is made of for one architecture.
+pub struct Platform<'a> {
+    /// Go's word, e.g. `amd64`.
+    pub architecture: &'a str,
+    /// A tar archive that becomes the layer below the definition's own files.
+    pub rootfs: Option<&'a Path>,
+}
+
+impl Platform<'_> {
+    /// This machine's architecture, with nothing but the definition's files.
+    pub fn host() -> Self {
+        let architecture = match std::env::consts::ARCH {
+            "x86_64" => "amd64",
+            "aarch64" => "arm64",
+            other => other,
+        };
+        Self {
+            architecture,
+            rootfs: None,
+        }
+    }
+}
+
 /// Writes the image of `definition` as an OCI layout into the empty or missing directory `layout`, and returns the digest of
-/// its manifest. A `rootfs` is a tar archive and becomes the layer below the definition's own files.
+/// its manifest; for several platforms that of an index of their manifests.
 ///
 /// # Errors
 /// The definition is malformed, or files cannot be read or written.
-pub fn make(definition: &str, rootfs: Option<&mut dyn Read>, layout: &Path) -> io::Result<String> {
+pub fn make(definition: &str, platforms: Vec<Platform<'_>>, layout: &Path) -> io::Result<String> {
     let definition: Table = definition
         .parse()
         .map_err(|error: toml::de::Error| malformed(error.message()))?;
-    let writer = layout::Writer::create(layout)?;
-    let mut layers = Vec::new();
-    if let Some(rootfs) = rootfs {
-        layers.push(writer.layer(|tar| io::copy(rootfs, tar).map(drop))?);
-    }
     let entries = entries(&definition)?;
-    layers.push(writer.layer(|tar| write_tar(tar, &entries))?);
-    writer.finish(&layers, config(&definition)?)
+    let writer = layout::Writer::create(layout)?;
+    let mut manifests = Vec::new();
+    for platform in platforms {
+        let mut layers = Vec::new();
+        let mut packages = Vec::new();
+        if let Some(rootfs) = platform.rootfs {
+            packages = sbom::packages(File::open(rootfs)?)?;
+            let mut rootfs = File::open(rootfs)?;
+            layers.push(writer.layer(|tar| io::copy(&mut rootfs, tar).map(drop))?);
+        }
+        layers.push(writer.layer(|tar| write_tar(tar, &entries))?);
+        let mut config = config(&definition, platform.architecture)?;
+        let bom = sbom::document(&config["config"]["Labels"], &packages).to_string();
+        let bom = BTreeMap::from([(sbom::PATH.to_owned(), Entry::file(bom.into()))]);
+        let bom = writer.layer(|tar| write_tar(tar, &bom))?;
+        config["config"]["Labels"][sbom::LABEL] = bom.diff_id().into();
+        layers.push(bom);
+        manifests.push((platform.architecture, writer.manifest(&layers, config)?));
+    }
+    writer.finish(&manifests)
 }
 
-/// A directory, or with content a regular file.
+/// One path of the image.
 struct Entry<'a> {
-    content: Option<&'a str>,
+    kind: Kind<'a>,
     mode: u32,
     uid: u64,
     gid: u64,
 }
 
+impl<'a> Entry<'a> {
+    /// A file that everybody can read.
+    fn file(content: Cow<'a, str>) -> Self {
+        Self {
+            kind: Kind::File(content),
+            mode: 0o644,
+            uid: 0,
+            gid: 0,
+        }
+    }
+}
+
+enum Kind<'a> {
+    Directory,
+    File(Cow<'a, str>),
+    /// A symbolic link and where it points.
+    Link(&'a str),
+}
+
 /// Every entry by its path without the leading slash, parents included.
 fn entries(definition: &Table) -> io::Result<BTreeMap<String, Entry<'_>>> {
     let mut entries = BTreeMap::new();
-    for (list, mode) in [("directories", 0o755), ("files", 0o644)] {
+    for (list, mode) in [("directories", 0o755), ("files", 0o644), ("links", 0o777)] {
         for item in definition
             .get(list)
             .and_then(Value::as_array)
@@ -64,12 +132,26 @@ fn entries(definition: &Table) -> io::Result<BTreeMap<String, Entry<'_>>> {
                     .map_err(|_| malformed(format!("{key} of /{path} is out of range"))),
                 Some(None) => Err(malformed(format!("{key} of /{path} is not a number"))),
             };
-            let content = item.get("content").and_then(Value::as_str);
+            let text = |key| item.get(key).and_then(Value::as_str);
+            let kind = match list {
+                "directories" => Kind::Directory,
+                "files" => match text("generated") {
+                    Some("root certificates") => Kind::File(roots::pem().into()),
+                    Some(other) => {
+                        return Err(malformed(format!("/{path} cannot be generated: {other}")));
+                    }
+                    None => Kind::File(text("content").unwrap_or_default().into()),
+                },
+                _ => Kind::Link(
+                    text("target")
+                        .ok_or_else(|| malformed(format!("link /{path} has no target")))?,
+                ),
+            };
             let (uid, gid) = (number("uid", 0)?.into(), number("gid", 0)?.into());
             for (slash, _) in path.match_indices('/') {
                 let parent = path.get(..slash).unwrap_or_default();
                 entries.entry(parent.to_owned()).or_insert(Entry {
-                    content: None,
+                    kind: Kind::Directory,
                     mode: 0o755,
                     uid: 0,
                     gid: 0,
@@ -78,7 +160,7 @@ fn entries(definition: &Table) -> io::Result<BTreeMap<String, Entry<'_>>> {
             entries.insert(
                 path.to_owned(),
                 Entry {
-                    content,
+                    kind,
                     mode: number("mode", mode)?,
                     uid,
                     gid,
@@ -93,29 +175,32 @@ fn write_tar(out: &mut dyn Write, entries: &BTreeMap<String, Entry<'_>>) -> io::
     let mut tar = tar::Builder::new(out);
     for (path, entry) in entries {
         let mut header = Header::new_ustar();
-        header.set_entry_type(if entry.content.is_some() {
-            EntryType::Regular
-        } else {
-            EntryType::Directory
-        });
         header.set_mode(entry.mode);
         header.set_uid(entry.uid);
         header.set_gid(entry.gid);
         header.set_mtime(TIME);
-        let content = entry.content.unwrap_or_default().as_bytes();
-        header.set_size(content.len() as u64);
-        tar.append_data(&mut header, path, content)?;
+        header.set_size(0);
+        match &entry.kind {
+            Kind::Directory => {
+                header.set_entry_type(EntryType::Directory);
+                tar.append_data(&mut header, path, io::empty())?;
+            }
+            Kind::File(content) => {
+                header.set_entry_type(EntryType::Regular);
+                header.set_size(content.len() as u64);
+                tar.append_data(&mut header, path, content.as_bytes())?;
+            }
+            Kind::Link(target) => {
+                header.set_entry_type(EntryType::Symlink);
+                tar.append_link(&mut header, path, target)?;
+            }
+        }
     }
     tar.finish()
 }
 
 /// The image configuration without its layers.
-fn config(definition: &Table) -> io::Result<serde_json::Value> {
-    let architecture = match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    };
+fn config(definition: &Table, architecture: &str) -> io::Result<serde_json::Value> {
     let labels = definition
         .get("labels")
         .and_then(Value::as_table)
@@ -158,16 +243,41 @@ mod tests {
         let definition = include_str!("tiny/image.toml");
         let first = tempfile::tempdir().unwrap();
         let second = tempfile::tempdir().unwrap();
-        let digest = make(definition, None, first.path()).unwrap();
-        assert_eq!(make(definition, None, second.path()).unwrap(), digest);
+        let make = |layout: &Path| make(definition, vec![Platform::host()], layout).unwrap();
+        let digest = make(first.path());
+        assert_eq!(make(second.path()), digest);
         let index = fs::read_to_string(first.path().join("index.json")).unwrap();
         assert!(index.contains(&digest), "{index}");
         assert_eq!(
             fs::read_dir(first.path().join("blobs/sha256"))
                 .unwrap()
                 .count(),
-            3
+            4
         );
+    }
+
+    #[test]
+    fn several_platforms_are_an_index() {
+        let layout = tempfile::tempdir().unwrap();
+        let platform = |architecture| Platform {
+            architecture,
+            rootfs: None,
+        };
+        let platforms = vec![platform("amd64"), platform("arm64")];
+        let digest = make("user = \"1\"", platforms, layout.path()).unwrap();
+        let blob = |digest: &str| {
+            let hex = digest.strip_prefix("sha256:").unwrap();
+            let text = fs::read_to_string(layout.path().join("blobs/sha256").join(hex)).unwrap();
+            serde_json::from_str::<serde_json::Value>(&text).unwrap()
+        };
+        let index = blob(&digest);
+        for (number, architecture) in ["amd64", "arm64"].into_iter().enumerate() {
+            let descriptor = &index["manifests"][number];
+            assert_eq!(descriptor["platform"]["architecture"], architecture);
+            let manifest = blob(descriptor["digest"].as_str().unwrap());
+            let config = blob(manifest["config"]["digest"].as_str().unwrap());
+            assert_eq!(config["architecture"], architecture);
+        }
     }
 
     #[test]
@@ -187,10 +297,15 @@ mod tests {
                 "mode of /a is not a number",
             ),
             ("[labels]\na = 1", "label a is not a string"),
+            ("[[links]]\npath = \"/a\"", "link /a has no target"),
+            (
+                "[[files]]\npath = \"/a\"\ngenerated = \"x\"",
+                "/a cannot be generated: x",
+            ),
         ];
         for (definition, message) in rows {
             let layout = tempfile::tempdir().unwrap();
-            let error = make(definition, None, layout.path())
+            let error = make(definition, vec![Platform::host()], layout.path())
                 .unwrap_err()
                 .to_string();
             assert!(error.contains(message), "{definition}: {error}");

@@ -122,6 +122,16 @@ impl Manifest {
 }
 
 impl Index {
+    /// The bytes of an OCI index.
+    pub fn to_json(&self) -> String {
+        let manifests: Vec<_> = self.manifests.iter().map(Descriptor::to_table).collect();
+        let table = Table::new()
+            .with("schemaVersion", 2)
+            .with("mediaType", ManifestKind::Oci.index())
+            .with("manifests", manifests);
+        json::to_string(&Value::Table(table))
+    }
+
     /// The first manifest for `platform`; one without a platform counts as linux on amd64.
     pub fn select(&self, platform: &Platform) -> Option<&Descriptor> {
         let default = || Platform {

@@ -5,6 +5,7 @@
 mod read;
 mod write;
 
+pub use write::save_index;
 pub(super) use write::{OCI_LAYOUT, index};
 
 use super::{ImageStore, Opened, Saved};

@@ -5,10 +5,10 @@ use super::read::blob_path;
 use crate::disk::{copy, make_dir, open_file, place, write_bytes, write_whole};
 use crate::image::Image;
 use crate::layer::{Layer, LayerSource};
-use crate::oci::{Descriptor, Digest, ManifestKind};
+use crate::oci::{Descriptor, Digest, Index, ManifestKind};
 use lifecycle_core::error::{Error, Result, ResultExt};
 use lifecycle_core::json;
-use lifecycle_core::value::Value;
+use lifecycle_core::value::{Table, Value};
 use std::path::Path;
 
 /// The file that marks a directory as a layout.
@@ -16,6 +16,45 @@ pub(in crate::store) const OCI_LAYOUT: &str = "{\n    \"imageLayoutVersion\": \"
 
 /// Saves `image` as the only image of the layout at `dir`, where it stands for `ref_name`; blobs of earlier images stay.
 pub(super) fn save(dir: &Path, image: &Image, ref_name: Option<&str>) -> Result<Descriptor> {
+    let manifest = save_image(dir, image)?;
+    name(dir, &manifest, ref_name)?;
+    Ok(manifest)
+}
+
+/// Saves images of several platforms as one: an index that names each with its platform is the only thing in the layout
+/// at `dir`, where it stands for `ref_name`. (Several images in index.json itself would be several images to most readers.)
+/// Returns the index's digest.
+///
+/// # Errors
+/// A layer cannot be read, or the disk fails.
+pub fn save_index(dir: &Path, images: &[Image], ref_name: &str) -> Result<Digest> {
+    let manifests = images.iter().map(|image| {
+        let mut manifest = save_image(dir, image)?;
+        let platform = Table::new()
+            .with("architecture", image.config.architecture())
+            .with("os", image.config.os());
+        manifest.extra.insert("platform", platform);
+        Ok(manifest)
+    });
+    let index = Index {
+        manifests: manifests.collect::<Result<_>>()?,
+    };
+    let index = index.to_json().into_bytes();
+    let descriptor = Descriptor::of(&index, ManifestKind::Oci.index());
+    let digest = descriptor.digest;
+    write_bytes(&dir.join("blobs/sha256"), &digest.hex(), &index)?;
+    name(dir, &descriptor, Some(ref_name))?;
+    Ok(digest)
+}
+
+/// Makes `dir` a layout of the image or index that `manifest` names.
+fn name(dir: &Path, manifest: &Descriptor, ref_name: Option<&str>) -> Result<()> {
+    write_bytes(dir, "oci-layout", OCI_LAYOUT.as_bytes())?;
+    write_bytes(dir, "index.json", index(manifest, ref_name).as_bytes())
+}
+
+/// Saves the image's blobs, which no index names yet.
+fn save_image(dir: &Path, image: &Image) -> Result<Descriptor> {
     let blobs = dir.join("blobs/sha256");
     for dir in [dir, &dir.join("blobs"), &blobs] {
         make_dir(dir)?;
@@ -31,12 +70,6 @@ pub(super) fn save(dir: &Path, image: &Image, ref_name: Option<&str>) -> Result<
         &blobs,
         &documents.manifest_descriptor.digest.hex(),
         &documents.manifest,
-    )?;
-    write_bytes(dir, "oci-layout", OCI_LAYOUT.as_bytes())?;
-    write_bytes(
-        dir,
-        "index.json",
-        index(&documents.manifest_descriptor, ref_name).as_bytes(),
     )?;
     Ok(documents.manifest_descriptor)
 }
