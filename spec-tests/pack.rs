@@ -93,12 +93,9 @@ impl Build {
     }
 
     /// Sets a variable of every phase.
-    pub fn with_variable(mut self, name: &str, value: impl AsRef<str>) -> Self {
-        let other = |(key, _): &(String, String)| key != name;
-        self.variables.retain(other);
-        self.variables
-            .push((name.to_owned(), value.as_ref().to_owned()));
-        self
+    pub fn set_variable(&mut self, name: &str, value: &str) {
+        self.variables.retain(|(key, _)| key != name);
+        self.variables.push((name.to_owned(), value.to_owned()));
     }
 
     /// Empties the layers directory, as a platform does before each build.

@@ -60,7 +60,7 @@ fn phases_build_what_creator_builds() {
 #[test]
 fn images_look_as_the_reference_leaves_them() {
     let mut setup = set_up();
-    setup.build = setup.build.with_variable("SOURCE_DATE_EPOCH", "1234567890");
+    setup.build.set_variable("SOURCE_DATE_EPOCH", "1234567890");
     let (daemon, build) = (&setup.daemon, &setup.build);
     build.build(&ANALYZER, &EXPORTER).unwrap();
     let image = daemon.inspect("samples/app").unwrap();

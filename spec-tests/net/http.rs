@@ -83,8 +83,20 @@ pub(crate) fn read_body(head: &Head, stream: &mut BufReader<TcpStream>) -> io::R
     let limit = Some(Duration::from_secs(5));
     stream.get_ref().set_read_timeout(limit)?;
     let mut body = Vec::new();
-    stream.take(head.length()).read_to_end(&mut body)?;
-    Ok(body)
+    if head.header("transfer-encoding") != Some("chunked") {
+        stream.take(head.length()).read_to_end(&mut body)?;
+        return Ok(body);
+    }
+    loop {
+        let mut line = String::new();
+        stream.read_line(&mut line)?;
+        let size = u64::from_str_radix(line.trim(), 16).map_err(io::Error::other)?;
+        stream.take(size).read_to_end(&mut body)?;
+        stream.read_line(&mut String::new())?;
+        if size == 0 {
+            return Ok(body);
+        }
+    }
 }
 
 /// Writes a whole answer.
@@ -99,9 +111,12 @@ pub(crate) fn answer(
     for (name, value) in headers {
         text += &format!("{name}: {value}\r\n");
     }
-    let announced = headers
-        .iter()
-        .any(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let announced = headers.iter().any(|(name, _)| {
+        let announces = ["content-length", "transfer-encoding"];
+        announces
+            .iter()
+            .any(|header| name.eq_ignore_ascii_case(header))
+    });
     if !announced {
         text += &format!("Content-Length: {}\r\n", body.len());
     }

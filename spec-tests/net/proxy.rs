@@ -1,10 +1,10 @@
-//! A proxy in front of a registry that counts requests, and breaks those that a test wants broken.
+//! A proxy in front of a registry or daemon that counts requests, and breaks those that a test wants broken.
 
 use super::http;
 pub use super::http::Head;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub enum Fault {
 pub struct Reply {
     /// The status.
     pub status: u16,
-    /// The headers; a missing `Content-Length` is put in.
+    /// The headers; a missing `Content-Length` is put in unless the body is in chunks.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: Vec<u8>,
@@ -61,6 +61,7 @@ struct Shared {
     upstream: SocketAddr,
     rule: Box<Rule>,
     seen: Mutex<Vec<Head>>,
+    uploaded: AtomicU64,
     ended: AtomicUsize,
 }
 
@@ -79,6 +80,7 @@ impl Proxy {
             upstream,
             rule: Box::new(rule),
             seen: Mutex::default(),
+            uploaded: AtomicU64::new(0),
             ended: AtomicUsize::new(0),
         });
         let server = Arc::clone(&shared);
@@ -89,7 +91,7 @@ impl Proxy {
                 }
                 let server = Arc::clone(&server);
                 // Errors are what the faults are for: clients and servers go away.
-                thread::spawn(move || drop(server.serve(stream)));
+                thread::spawn(move || drop(serve(&server, stream)));
             }
         });
         Ok(Self { address, shared })
@@ -104,6 +106,11 @@ impl Proxy {
     pub fn seen(&self) -> Vec<Head> {
         let seen = self.shared.seen.lock();
         seen.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many bytes of requests' bodies it has passed on so far.
+    pub fn uploaded(&self) -> u64 {
+        self.shared.uploaded.load(Ordering::Relaxed)
     }
 
     /// How many requests of `method` had a target with `part` in it.
@@ -138,55 +145,72 @@ pub fn first(
     }
 }
 
-impl Shared {
-    fn serve(&self, stream: TcpStream) -> io::Result<()> {
-        let mut client = BufReader::new(stream);
-        let Some(head) = http::read_head(&mut client)? else {
-            return Ok(());
-        };
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        seen.push(head.clone());
-        drop(seen);
-        match (self.rule)(&head) {
-            Some(Fault::Answer(status, headers, body)) => {
-                http::read_body(&head, &mut client)?;
-                http::answer(&head, client.get_mut(), status, &headers, &body)
-            }
-            Some(Fault::CutUpload(bytes)) => self.cut_upload(&head, client, bytes),
-            fault => self.forward(&head, client, fault),
+fn serve(shared: &Arc<Shared>, stream: TcpStream) -> io::Result<()> {
+    let mut client = BufReader::new(stream);
+    let Some(head) = http::read_head(&mut client)? else {
+        return Ok(());
+    };
+    let mut seen = shared.seen.lock().unwrap_or_else(PoisonError::into_inner);
+    seen.push(head.clone());
+    drop(seen);
+    match (shared.rule)(&head) {
+        Some(Fault::Answer(status, headers, body)) => {
+            http::read_body(&head, &mut client)?;
+            http::answer(&head, client.get_mut(), status, &headers, &body)
         }
+        Some(Fault::CutUpload(bytes)) => cut_upload(shared, &head, client, bytes),
+        fault => forward(shared, &head, client, fault),
     }
+}
 
-    fn cut_upload(
-        &self,
-        head: &Head,
-        mut client: BufReader<TcpStream>,
-        bytes: u64,
-    ) -> io::Result<()> {
-        let mut upstream = TcpStream::connect(self.upstream)?;
-        upstream.write_all(head.forwarded().as_bytes())?;
-        io::copy(&mut client.by_ref().take(bytes), &mut upstream)?;
-        upstream.flush()?;
-        upstream.shutdown(Shutdown::Both)?;
-        client.get_ref().shutdown(Shutdown::Both)
-    }
+fn cut_upload(
+    shared: &Shared,
+    head: &Head,
+    mut client: BufReader<TcpStream>,
+    bytes: u64,
+) -> io::Result<()> {
+    let mut upstream = TcpStream::connect(shared.upstream)?;
+    upstream.write_all(head.forwarded().as_bytes())?;
+    io::copy(&mut client.by_ref().take(bytes), &mut upstream)?;
+    upstream.flush()?;
+    upstream.shutdown(Shutdown::Both)?;
+    client.get_ref().shutdown(Shutdown::Both)
+}
 
-    fn forward(
-        &self,
-        head: &Head,
-        mut client: BufReader<TcpStream>,
-        fault: Option<Fault>,
-    ) -> io::Result<()> {
-        let upstream = TcpStream::connect(self.upstream)?;
-        let mut to_upstream = upstream.try_clone()?;
-        let mut to_client = client.get_ref().try_clone()?;
-        to_upstream.write_all(head.forwarded().as_bytes())?;
-        thread::spawn(move || io::copy(&mut client, &mut to_upstream));
-        let mut answer = BufReader::new(upstream);
-        let result = reply(head, &mut answer, &mut to_client, fault);
-        to_client.shutdown(Shutdown::Both)?;
-        answer.get_ref().shutdown(Shutdown::Both)?;
-        result
+fn forward(
+    shared: &Arc<Shared>,
+    head: &Head,
+    client: BufReader<TcpStream>,
+    fault: Option<Fault>,
+) -> io::Result<()> {
+    let upstream = TcpStream::connect(shared.upstream)?;
+    let mut to_upstream = upstream.try_clone()?;
+    let mut to_client = client.get_ref().try_clone()?;
+    to_upstream.write_all(head.forwarded().as_bytes())?;
+    let mut counted = Counted {
+        client,
+        shared: Arc::clone(shared),
+    };
+    thread::spawn(move || io::copy(&mut counted, &mut to_upstream));
+    let mut answer = BufReader::new(upstream);
+    let result = reply(head, &mut answer, &mut to_client, fault);
+    to_client.shutdown(Shutdown::Both)?;
+    answer.get_ref().shutdown(Shutdown::Both)?;
+    result
+}
+
+/// A request's body.
+struct Counted {
+    client: BufReader<TcpStream>,
+    shared: Arc<Shared>,
+}
+
+impl Read for Counted {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.client.read(buffer)?;
+        let counter = &self.shared.uploaded;
+        counter.fetch_add(read as u64, Ordering::Relaxed);
+        Ok(read)
     }
 }
 

@@ -14,6 +14,7 @@ use lifecycle_core::error::{Error, Result};
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
+use std::thread;
 
 /// A daemon's store with a launch cache in front of it: layers of images in the daemon are read from the cache where
 /// it has them, and what is saved is cached.
@@ -84,12 +85,17 @@ impl ImageStore for LaunchCache {
     }
 
     fn save(&self, image: &Image, names: &[String]) -> Result<Saved> {
-        let saved = self.store.save(image, names)?;
+        // Most of a save's time goes by while the daemon unpacks what it got.
+        let (saved, update) = thread::scope(|scope| {
+            let update = scope.spawn(|| self.fill(image));
+            (self.store.save(image, names), update.join())
+        });
+        let saved = saved?;
         // The image is saved: a cache that cannot be written only makes a later build slower.
-        if matches!(saved.names.first(), Some((_, Ok(())))) {
-            let _ = self
-                .fill(image)
-                .and_then(|update| update.commit(&CacheMetadata::default()));
+        if matches!(saved.names.first(), Some((_, Ok(()))))
+            && let Ok(Ok(update)) = update
+        {
+            let _ = update.commit(&CacheMetadata::default());
         }
         Ok(saved)
     }

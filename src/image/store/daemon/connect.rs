@@ -150,26 +150,30 @@ impl Connections {
             return Ok(version.trim_start_matches('v').to_owned());
         }
         let response = self.exchange(ping()).await?;
+        let status = response.status();
         let header = response.headers().get("api-version");
-        let version = header.and_then(|value| value.to_str().ok());
-        let parsed = version.and_then(|text| {
+        let text = header.and_then(|value| value.to_str().ok());
+        let version = text.and_then(|text| {
             let (major, minor) = text.split_once('.')?;
             Some((major.parse().ok()?, minor.parse().ok()?))
         });
-        match parsed {
+        let message = match version {
             Some(version) if version >= OLDEST_API => {
                 let (major, minor) = version.min(NEWEST_API);
-                Ok(format!("{major}.{minor}"))
+                return Ok(format!("{major}.{minor}"));
             }
-            _ => {
-                let (major, minor) = OLDEST_API;
-                Err(io::Error::other(format!(
-                    "the daemon's API version {} is too old: {major}.{minor} is needed",
-                    version.unwrap_or("(none)")
-                ))
-                .into())
+            Some((major, minor)) => {
+                let (oldest, of_it) = OLDEST_API;
+                format!(
+                    "API version {major}.{minor} is too old: at least {oldest}.{of_it} is needed"
+                )
             }
-        }
+            None => format!("a ping is answered with status {status} and without an API version"),
+        };
+        Err(DockerError::DockerResponseServerError {
+            status_code: status.as_u16(),
+            message,
+        })
     }
 
     async fn keep_alive(&self) {

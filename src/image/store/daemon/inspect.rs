@@ -187,5 +187,5 @@ pub(super) fn difference(meant: &Image, found: &ImageInspect) -> Result<Option<S
         ("user", meant.config.user() == found.user()),
     ];
     let differs = parts.into_iter().find(|(_, same)| !same);
-    Ok(differs.map(|(part, _)| format!("its {part} is another one")))
+    Ok(differs.map(|(part, _)| format!("it differs in {part}")))
 }
