@@ -1,7 +1,8 @@
 //! Docker with the containerd image store, and Podman: the same story on each, and what only one of them can show.
 
 use crate::has;
-use serde_json::Value;
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 use spec_tests::docker::Daemon;
 use spec_tests::layout::Image;
 use spec_tests::pack::{Build, RUN_IMAGE};
@@ -11,7 +12,6 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::thread;
 use tempfile::TempDir;
 
@@ -144,18 +144,98 @@ fn podman() {
         let manifest = &read("manifest.json")[0];
         let found = daemon.inspect(name).unwrap();
         let layers = manifest["Layers"].as_array().unwrap().iter();
-        let digests = layers.map(|layer| sha256(&dir.join(layer.as_str().unwrap())));
+        let digests =
+            layers.map(|layer| digest(&fs::read(dir.join(layer.as_str().unwrap())).unwrap()));
         let digests: Value = digests.collect();
         assert_eq!(found["RootFS"]["Layers"], digests);
         let config = manifest["Config"].as_str().unwrap();
-        assert_eq!(found["Id"], sha256(&dir.join(config)));
+        assert_eq!(found["Id"], digest(&fs::read(dir.join(config)).unwrap()));
     });
 }
 
-fn sha256(path: &Path) -> String {
-    let output = Command::new("sha256sum").arg(path).output().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    format!("sha256:{}", text.split(' ').next().unwrap())
+/// What is left of an image if it is pulled after the files of its layers came from elsewhere: the store skips blobs.
+fn make_hollow(daemon: &Daemon, image: &str, name: &str) {
+    let image = Image::open(&saved(daemon, image)).unwrap();
+    let config = image.config.to_string().into_bytes();
+    let describe = |kind: &str, bytes: &[u8]| {
+        let media_type = format!("application/vnd.oci.image.{kind}.v1+json");
+        json!({"mediaType": media_type, "digest": digest(bytes), "size": bytes.len()})
+    };
+    let layer = json!({
+        "mediaType": "application/vnd.oci.image.layer.v1.tar",
+        "digest": format!("sha256:{}", "0".repeat(64)),
+        "size": 1,
+    });
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": describe("config", &config),
+        "layers": [layer],
+    });
+    let manifest = manifest.to_string().into_bytes();
+    let index = json!({"schemaVersion": 2, "manifests": [describe("manifest", &manifest)]});
+    let path = daemon.dir().join("hollow.tar");
+    let mut archive = tar::Builder::new(fs::File::create(&path).unwrap());
+    let id = digest(&manifest);
+    for (name, bytes) in [
+        (
+            "oci-layout".to_owned(),
+            br#"{"imageLayoutVersion": "1.0.0"}"#.to_vec(),
+        ),
+        ("index.json".to_owned(), index.to_string().into_bytes()),
+        (format!("blobs/{}", id.replace(':', "/")), manifest),
+        (
+            format!("blobs/{}", digest(&config).replace(':', "/")),
+            config,
+        ),
+    ] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        archive
+            .append_data(&mut header, name, bytes.as_slice())
+            .unwrap();
+    }
+    archive.into_inner().unwrap();
+    daemon
+        .output(&["load", "-i", &path.display().to_string()])
+        .unwrap();
+    daemon.output(&["tag", &id, name]).unwrap();
+}
+
+#[test]
+fn layers_without_data_come_from_elsewhere_or_are_named() {
+    let (_work, daemon, build) = set_up(Daemon::start_with_containerd);
+    build.create(&APP).unwrap();
+    make_hollow(&daemon, RUN_IMAGE, "samples/hollow");
+    let args = ["-run-image", "samples/hollow", "samples/new"];
+    build.begin().unwrap();
+    let outcome = build.phase("creator", &args).unwrap();
+    assert_eq!(outcome.code, Some(62), "{}", outcome.text);
+    let layer = &daemon.inspect(RUN_IMAGE).unwrap()["RootFS"]["Layers"][0];
+    let layer = layer.as_str().unwrap();
+    let cause = format!(
+        "the docker daemon at {} has no data of layer {layer}",
+        daemon.host()
+    );
+    has(&outcome.text, &[&cause]);
+    assert_eq!(daemon.id("samples/new").unwrap(), "");
+
+    build.change_app("other").unwrap();
+    build
+        .create(&[&["-previous-image", "samples/app"], &args[..]].concat())
+        .unwrap();
+    Image::open(&saved(&daemon, "samples/new"))
+        .unwrap()
+        .verify()
+        .unwrap();
+    assert_eq!(daemon.run("samples/new", &[]).unwrap(), "otherkept");
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("sha256:{hex}")
 }
 
 #[test]

@@ -29,6 +29,8 @@ impl Daemon {
         command.args([include_str!("enclosed.sh"), "sh"]);
         command.arg(root).arg(dir).arg("--config-file").arg(config);
         command.args(["--iptables=false", "--bridge=none"]);
+        // There need not be such a directory in there.
+        command.env_remove("TMPDIR");
         Self::launch(dir, command, Engine::EnclosedDocker)
     }
 

@@ -2,8 +2,8 @@
 //!
 //! Docker's own has `<config>.json`, a tar for each layer and manifest.json. A layer whose whole chain the daemon has
 //! is an empty file, and the daemon takes its own (FACTS 9.3). The containerd image store loses or corrupts images in
-//! that form (buildpacks/lifecycle's export did), so it gets an OCI layout, with every layer, uncompressed: its digest
-//! is the diffID, and nothing in the manifest can contradict anything else.
+//! that form (buildpacks/lifecycle's export did), so it gets an OCI layout. New layers are uncompressed in it: their digest
+//! is the diffID. Layers that the store has are named as the blobs that they are there, and not sent.
 //!
 //! Neither form names the image: it is compared with what was meant before any tag moves to it.
 
@@ -26,6 +26,8 @@ const BLOCK: usize = 512;
 pub(super) enum Part {
     /// The daemon has it, together with all layers below.
     Known,
+    /// The containerd image store has it as this blob.
+    Held(Descriptor),
     /// It is made while it is sent.
     Recipe(Arc<LayerRecipe>, u64),
     /// It came from a store, and has been compared with its diffID.
@@ -35,7 +37,7 @@ pub(super) enum Part {
 impl Part {
     fn size(&self) -> u64 {
         match self {
-            Self::Known => 0,
+            Self::Known | Self::Held(_) => 0,
             Self::Recipe(_, size) => *size,
             Self::Tar(tar) => tar.size,
         }
@@ -45,6 +47,8 @@ impl Part {
 /// An image ready to be written as an archive; a part for each layer, bottom first.
 pub(super) struct Archive {
     diff_ids: Vec<DiffId>,
+    /// Of each layer, as the manifest has them.
+    pub(super) descriptors: Vec<Descriptor>,
     parts: Vec<Part>,
     documents: Documents,
     form: Form,
@@ -62,12 +66,16 @@ pub(super) enum Form {
 impl Archive {
     pub(super) fn new(image: &Image, parts: Vec<Part>, form: Form) -> Self {
         let diff_ids: Vec<_> = image.layers.iter().map(|layer| layer.diff_id).collect();
-        let sizes = parts.iter().map(Part::size);
-        let descriptors = diff_ids.iter().zip(sizes);
-        let descriptors = descriptors.map(|(diff_id, size)| descriptor(*diff_id, size));
-        let documents = documents(image, descriptors.collect(), form);
+        let descriptors = diff_ids.iter().zip(&parts);
+        let descriptors = descriptors.map(|(diff_id, part)| match part {
+            Part::Held(descriptor) => descriptor.clone(),
+            part => descriptor(*diff_id, part.size()),
+        });
+        let descriptors: Vec<_> = descriptors.collect();
+        let documents = documents(image, descriptors.clone(), form);
         Self {
             diff_ids,
+            descriptors,
             parts,
             documents,
             form,
@@ -132,7 +140,7 @@ impl Archive {
         tar.bytes(&blob(&config_descriptor.digest), config)?;
         let mut written = BTreeSet::new();
         for (diff_id, part) in self.diff_ids.iter().zip(&self.parts) {
-            if written.insert(*diff_id) {
+            if !matches!(part, Part::Held(_)) && written.insert(*diff_id) {
                 let name = blob(&Digest::from_bytes(diff_id.bytes()));
                 tar.part(&name, diff_id, part, workers)?;
             }
@@ -180,7 +188,7 @@ impl Tar<'_> {
         let size = part.size();
         self.header(name, size)?;
         match part {
-            Part::Known => {}
+            Part::Known | Part::Held(_) => {}
             Part::Recipe(recipe, _) => {
                 let mut exactly = Exactly {
                     to: &mut *self.to,

@@ -103,26 +103,9 @@ fn fetch(
     id: &str,
     mut wanted: BTreeSet<DiffId>,
 ) -> Result<BTreeMap<DiffId, SpooledTar>> {
-    let (sender, receiver) = mpsc::channel(QUEUE);
-    let docker = shared.docker.clone();
-    let name = by_id(id);
-    shared.runtime.spawn(async move {
-        let mut archive = std::pin::pin!(docker.export_image(&name));
-        while let Some(chunk) = archive.next().await {
-            let failed = chunk.is_err();
-            if sender.send(chunk).await.is_err() || failed {
-                return;
-            }
-        }
-    });
-    let stream = Chunks {
-        receiver,
-        current: io::Cursor::default(),
-    };
     let context = || format!("read image {id} from the docker daemon at {}", shared.name);
     let mut found = BTreeMap::new();
-    let mut archive = tar::Archive::new(stream);
-    for entry in archive.entries().context(context)? {
+    for entry in archive(shared, id).entries().context(context)? {
         if wanted.is_empty() {
             break;
         }
@@ -140,8 +123,28 @@ fn fetch(
     Ok(found)
 }
 
+/// The image `id` as the daemon hands it out.
+pub(super) fn archive(shared: &Shared, id: &str) -> tar::Archive<Chunks> {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let docker = shared.docker.clone();
+    let name = by_id(id);
+    shared.runtime.spawn(async move {
+        let mut archive = std::pin::pin!(docker.export_image(&name));
+        while let Some(chunk) = archive.next().await {
+            let failed = chunk.is_err();
+            if sender.send(chunk).await.is_err() || failed {
+                return;
+            }
+        }
+    });
+    tar::Archive::new(Chunks {
+        receiver,
+        current: io::Cursor::default(),
+    })
+}
+
 /// What the daemon sends, for readers that wait.
-struct Chunks {
+pub(super) struct Chunks {
     receiver: mpsc::Receiver<Result<bytes::Bytes, bollard::errors::Error>>,
     current: io::Cursor<bytes::Bytes>,
 }

@@ -1,8 +1,9 @@
 //! Bringing an image into the daemon.
 
 use super::archive::{Archive, Form, Part, config_id};
+use super::contents::Contents;
 use super::fetch::SpooledTar;
-use super::{Shared, by_id, error, inspect};
+use super::{Seen, Shared, by_id, error, inspect};
 use crate::image::Image;
 use crate::layer::{self, BlobSource, Layer, LayerSource, Workers, decompress};
 use crate::oci::{Descriptor, DiffId};
@@ -10,6 +11,7 @@ use bollard::errors::Error as DockerError;
 use bollard::query_parameters::{ImportImageOptionsBuilder, RemoveImageOptionsBuilder};
 use bytes::Bytes;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,31 +32,109 @@ const CHUNK: usize = 1 << 20;
 /// The daemon cannot be reached, refuses, or made another image of it.
 pub(super) fn load(shared: &Arc<Shared>, image: &Image) -> Result<String> {
     let form = shared.form()?;
-    if form == Form::Docker {
-        // Most builds that change nothing end here.
-        let id = config_id(image).hex();
-        if shared.inspect(&by_id(&id))?.is_some() {
-            return Ok(id);
-        }
+    if let Some(id) = unchanged(shared, image, form)? {
+        return Ok(id);
     }
-    let known = match form {
-        Form::Docker => shared.known(image),
-        Form::Oci => 0,
+    let omitted = match form {
+        Form::Docker => known(shared, image),
+        Form::Oci => held(shared, image),
     };
-    let archive = match send(shared, image, known, form)? {
-        Ok(archive) => archive,
-        // The daemon may not have the layers any more, or never take layers for granted, as Podman.
-        Err(refusal) if known > 0 && error::is_answer(&refusal) => {
-            send(shared, image, 0, form)?.map_err(|error| error::of(&error, &shared.name))?
-        }
-        Err(error) => return Err(error::of(&error, &shared.name)),
-    };
-    let id = archive.id().hex();
-    check(shared, image, &id).context(|| "compare the loaded image with what was sent")?;
-    Ok(id)
+    if omitted.iter().any(Option::is_some)
+        && let Ok(id) = attempt(shared, image, omitted, form)?
+    {
+        return Ok(id);
+    }
+    // The daemon may not have the layers any more, or never take layers for granted.
+    attempt(shared, image, Vec::new(), form)?
 }
 
-fn check(shared: &Shared, image: &Image, id: &str) -> Result<()> {
+/// The id of the image if the daemon has it already. Most builds that change nothing end here.
+fn unchanged(shared: &Shared, image: &Image, form: Form) -> Result<Option<String>> {
+    let meant = config_id(image);
+    let candidates = match form {
+        Form::Docker => vec![meant.hex()],
+        // The id depends on how the layers are stored. It need not be the image that would be sent.
+        Form::Oci => {
+            let seen = shared.seen();
+            let same = seen.iter().filter(|seen| seen.config == meant);
+            same.map(|seen| seen.id.clone()).collect()
+        }
+    };
+    for id in candidates {
+        if shared.inspect(&by_id(&id))?.is_some() {
+            return Ok(Some(id));
+        }
+    }
+    Ok(None)
+}
+
+/// The lowest layers that the daemon has in just this order.
+fn known(shared: &Shared, image: &Image) -> Vec<Option<Part>> {
+    (0..shared.known(image))
+        .map(|_| Some(Part::Known))
+        .collect()
+}
+
+/// The layers that the containerd image store has, as far as images that were opened show.
+fn held(shared: &Shared, image: &Image) -> Vec<Option<Part>> {
+    let wanted = image.layers.iter().map(|layer| layer.diff_id);
+    let mut wanted: BTreeSet<_> = wanted.collect();
+    let mut held = BTreeMap::new();
+    let mut images = shared.seen().clone();
+    // Reading an image takes its time; one that has most of the layers may do.
+    let has = |seen: &Seen, wanted: &BTreeSet<DiffId>| {
+        let layers = seen.chain.iter();
+        layers.filter(|diff_id| wanted.contains(*diff_id)).count()
+    };
+    while let Some(best) = images.iter().max_by_key(|seen| has(seen, &wanted)) {
+        if has(best, &wanted) == 0 {
+            break;
+        }
+        let id = best.id.clone();
+        images.retain(|seen| seen.id != id);
+        // Whatever cannot be read is sent.
+        let layers = Contents::read(shared, &id).map(|contents| contents.layers());
+        for (diff_id, blob) in layers.into_iter().flatten() {
+            if wanted.remove(&diff_id) {
+                held.insert(diff_id, blob);
+            }
+        }
+    }
+    let part = |layer: &Layer| held.get(&layer.diff_id).cloned().map(Part::Held);
+    image.layers.iter().map(part).collect()
+}
+
+/// Sends the image and looks at what has become of it. The inner error says that it has to be sent with more layers.
+fn attempt(
+    shared: &Arc<Shared>,
+    image: &Image,
+    omitted: Vec<Option<Part>>,
+    form: Form,
+) -> Result<Result<String>> {
+    let archive = match send(shared, image, omitted, form)? {
+        Ok(archive) => archive,
+        Err(refusal) => {
+            let error = error::of(&refusal, &shared.name);
+            return match error::is_answer(&refusal) {
+                true => Ok(Err(error)),
+                false => Err(error),
+            };
+        }
+    };
+    let id = archive.id().hex();
+    let checked = check(shared, image, &archive, &id);
+    if checked.is_err() {
+        // Nobody knows this image by a name; if it stays, it only takes room.
+        let options = RemoveImageOptionsBuilder::default().build();
+        let _ = shared.ask(shared.docker.remove_image(&by_id(&id), Some(options), None));
+    }
+    Ok(checked
+        .map(|()| id)
+        .context(|| "compare the loaded image with what was sent"))
+}
+
+/// Compares the image `id` with what was meant.
+fn check(shared: &Shared, image: &Image, archive: &Archive, id: &str) -> Result<()> {
     let name = &shared.name;
     let corrupt = |cause: String| {
         Error::new(
@@ -65,23 +145,27 @@ fn check(shared: &Shared, image: &Image, id: &str) -> Result<()> {
     let Some(found) = shared.inspect(&by_id(id))? else {
         return Err(corrupt(format!("has no image {id} after loading it")));
     };
-    let Some(difference) = inspect::difference(image, &found)? else {
-        return Ok(());
-    };
-    // Nobody knows this image by a name; if it stays, it only takes room.
-    let options = RemoveImageOptionsBuilder::default().build();
-    let _ = shared.ask(shared.docker.remove_image(&by_id(id), Some(options), None));
-    Err(corrupt(format!("made another image of it: {difference}")))
+    if let Some(difference) = inspect::difference(image, &found)? {
+        return Err(corrupt(format!("made another image of it: {difference}")));
+    }
+    if shared.form()? == Form::Oci {
+        let contents = Contents::read(shared, id)?;
+        if let Some(blob) = archive.descriptors.iter().find(|one| !contents.holds(one)) {
+            return Err(corrupt(format!("lacks the layer {}", blob.digest)));
+        }
+    }
+    Ok(())
 }
 
-/// Sends the image without its `known` lowest layers. What the daemon says to that is the inner result.
+/// Sends the image without the layers whose parts are in `omitted`, in the layers' order. What the daemon says to that
+/// is the inner result.
 fn send(
     shared: &Arc<Shared>,
     image: &Image,
-    known: usize,
+    omitted: Vec<Option<Part>>,
     form: Form,
 ) -> Result<std::result::Result<Archive, DockerError>> {
-    let archive = Archive::new(image, parts(shared, &image.layers, known)?, form);
+    let archive = Archive::new(image, parts(shared, &image.layers, omitted)?, form);
     let (sender, receiver) = mpsc::channel(QUEUE);
     let loading = shared.runtime.spawn(take(shared.docker.clone(), receiver));
     let mut upload = Upload {
@@ -138,13 +222,14 @@ struct FromOneImage<'a> {
     descriptors: Vec<Descriptor>,
 }
 
-/// What has to be sent for each layer.
-fn parts(shared: &Shared, layers: &[Layer], known: usize) -> Result<Vec<Part>> {
+/// What has to be sent for each layer that is not in `omitted`.
+fn parts(shared: &Shared, layers: &[Layer], omitted: Vec<Option<Part>>) -> Result<Vec<Part>> {
     let mut parts: Vec<Option<Part>> = Vec::new();
     let mut stored: Vec<FromOneImage<'_>> = Vec::new();
-    for (index, layer) in layers.iter().enumerate() {
+    let omitted = omitted.into_iter().chain(std::iter::repeat_with(|| None));
+    for (index, (layer, omitted)) in layers.iter().zip(omitted).enumerate() {
         let part = match &layer.source {
-            _ if index < known => Some(Part::Known),
+            _ if omitted.is_some() => omitted,
             LayerSource::Recipe(recipe) => {
                 let size = layer::size(recipe)?;
                 Some(Part::Recipe(Arc::clone(recipe), size))
@@ -181,7 +266,11 @@ fn parts(shared: &Shared, layers: &[Layer], known: usize) -> Result<Vec<Part>> {
             let missing = || {
                 Error::new(
                     ErrorKind::NotFound,
-                    format!("the data of layer {diff_id} is missing"),
+                    format!(
+                        "the docker daemon at {} has no data of layer {diff_id}: \
+                         remove the images that have it, then pull or build them again",
+                        shared.name
+                    ),
                 )
             };
             let tar = decompress(blob.ok_or_else(missing)?)?;

@@ -5,6 +5,7 @@
 
 mod archive;
 mod connect;
+mod contents;
 mod endpoint;
 mod error;
 mod fetch;
@@ -15,7 +16,7 @@ pub use endpoint::{Endpoint, Settings};
 
 use super::{ImageStore, LayerForm, Opened, Saved};
 use crate::image::Image;
-use crate::oci::{DiffId, Identifier, Reference};
+use crate::oci::{DiffId, Digest, Identifier, Reference};
 use archive::Form;
 use bollard::errors::Error as DockerError;
 use bollard::models::ImageInspect;
@@ -25,7 +26,7 @@ use connect::Connections;
 use fetch::DaemonBlobs;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tokio::runtime::Runtime;
 
 /// How long the daemon may take to answer, in seconds. It waits for nobody in what is asked here, loading excepted.
@@ -47,8 +48,18 @@ struct Shared {
     name: String,
     spool_dir: PathBuf,
     form: OnceLock<Form>,
-    /// The layers of images that were opened: chains of layers that the daemon has.
-    chains: Mutex<Vec<Vec<DiffId>>>,
+    /// The images that were opened.
+    seen: Mutex<Vec<Seen>>,
+}
+
+/// An image that the daemon has.
+#[derive(Clone)]
+struct Seen {
+    id: String,
+    /// What [`archive::config_id`] says of it.
+    config: Digest,
+    /// Its layers, bottom first.
+    chain: Vec<DiffId>,
 }
 
 impl Shared {
@@ -82,14 +93,17 @@ impl Shared {
 
     /// How many of the layers, from the bottom, the daemon has in just this order.
     fn known(&self, image: &Image) -> usize {
-        let chains = self.chains.lock().unwrap_or_else(PoisonError::into_inner);
-        let shared = |chain: &Vec<DiffId>| {
-            let layers = image.layers.iter().zip(chain);
+        let shared = |seen: &Seen| {
+            let layers = image.layers.iter().zip(&seen.chain);
             layers
                 .take_while(|(layer, diff_id)| layer.diff_id == **diff_id)
                 .count()
         };
-        chains.iter().map(shared).max().unwrap_or_default()
+        self.seen().iter().map(shared).max().unwrap_or_default()
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Vec<Seen>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -122,7 +136,7 @@ impl DaemonStore {
             name,
             spool_dir,
             form: OnceLock::new(),
-            chains: Mutex::default(),
+            seen: Mutex::default(),
         };
         Ok(Self {
             shared: Arc::new(shared),
@@ -159,9 +173,12 @@ impl ImageStore for DaemonStore {
         };
         let image = inspect::image(&inspect, &history, &(Arc::new(blobs) as _))
             .context(|| format!("open image {name}"))?;
-        let chain = image.layers.iter().map(|layer| layer.diff_id).collect();
-        let mut chains = shared.chains.lock().unwrap_or_else(PoisonError::into_inner);
-        chains.push(chain);
+        let seen = Seen {
+            id: identifier.clone(),
+            config: archive::config_id(&image),
+            chain: image.layers.iter().map(|layer| layer.diff_id).collect(),
+        };
+        shared.seen().push(seen);
         Ok(Some(Opened { image, identifier }))
     }
 
