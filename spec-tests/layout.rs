@@ -1,7 +1,7 @@
 //! Reads images from OCI layouts, independently of the code that wrote them.
 
 use flate2::read::GzDecoder;
-use serde_json::Value;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs;
 use std::io::{self, Read};
@@ -198,10 +198,7 @@ fn path(layout: &Path, digest: &str) -> PathBuf {
 }
 
 fn verify(bytes: &[u8], digest: &str) -> io::Result<()> {
-    let found: String = Sha256::digest(bytes)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let found = sha256(bytes);
     match digest.strip_prefix("sha256:") {
         Some(expected) if expected == found => Ok(()),
         _ => Err(io::Error::other(format!(
@@ -236,6 +233,53 @@ fn strings(value: &Value, key: &str) -> Vec<String> {
         .filter_map(Value::as_str)
         .map(str::to_owned)
         .collect()
+}
+
+/// Writes the documents of an image of one layer, without the layer, as a restorer leaves images that are extended: a layout in
+/// `layouts` that is named after the manifest's digest, which is returned.
+///
+/// # Errors
+/// A file cannot be written.
+pub fn write_documents(layouts: &Path, config: &Value) -> io::Result<String> {
+    let config = config.to_string();
+    let manifest = json!({
+        "schemaVersion": 2,
+        "mediaType": "application/vnd.oci.image.manifest.v1+json",
+        "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
+        "layers": [{
+            "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
+            "digest": format!("sha256:{}", "2".repeat(64)),
+            "size": 1,
+        }],
+    });
+    let manifest = manifest.to_string();
+    let named = descriptor("application/vnd.oci.image.manifest.v1+json", &manifest);
+    let digest = string(&named, "digest");
+    let layout = layouts.join(&digest);
+    fs::create_dir_all(layout.join("blobs/sha256"))?;
+    let index = json!({"schemaVersion": 2, "manifests": [named]});
+    fs::write(layout.join("index.json"), index.to_string())?;
+    fs::write(
+        layout.join("oci-layout"),
+        "{\"imageLayoutVersion\":\"1.0.0\"}",
+    )?;
+    for blob in [&config, &manifest] {
+        fs::write(
+            layout.join("blobs/sha256").join(sha256(blob.as_bytes())),
+            blob,
+        )?;
+    }
+    Ok(digest)
+}
+
+fn descriptor(media_type: &str, content: &str) -> Value {
+    let digest = format!("sha256:{}", sha256(content.as_bytes()));
+    json!({"mediaType": media_type, "digest": digest, "size": content.len()})
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    let digest = Sha256::digest(bytes);
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The files below a directory of layouts that are neither blobs named by their digest nor the two documents of a layout.

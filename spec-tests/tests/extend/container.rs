@@ -2,8 +2,7 @@
 
 use flate2::read::GzDecoder;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
-use spec_tests::layout::Image;
+use spec_tests::layout::{Image, write_documents};
 use spec_tests::subject::{Outcome, Subject};
 use std::fs;
 use std::io::Read;
@@ -127,30 +126,7 @@ impl Container {
             "rootfs": {"type": "layers", "diff_ids": [format!("sha256:{}", "1".repeat(64))]},
             "config": {"User": "1234:1000", "Env": ["PATH=/usr/bin:/bin"], "Cmd": ["/bin/bash"]},
         });
-        let config = config.to_string();
-        let manifest = json!({
-            "schemaVersion": 2,
-            "mediaType": "application/vnd.oci.image.manifest.v1+json",
-            "config": descriptor("application/vnd.oci.image.config.v1+json", &config),
-            "layers": [{
-                "mediaType": "application/vnd.oci.image.layer.v1.tar+gzip",
-                "digest": format!("sha256:{}", "2".repeat(64)),
-                "size": 1,
-            }],
-        });
-        let manifest = manifest.to_string();
-        let named = descriptor("application/vnd.oci.image.manifest.v1+json", &manifest);
-        let index = json!({"schemaVersion": 2, "manifests": [named]});
-        let digest = format!("sha256:{}", sha256(&manifest));
-        let layout = format!("kaniko/cache/base/{digest}");
-        self.write(&format!("{layout}/index.json"), &index.to_string());
-        self.write(
-            &format!("{layout}/oci-layout"),
-            "{\"imageLayoutVersion\":\"1.0.0\"}",
-        );
-        for blob in [&config, &manifest] {
-            self.write(&format!("{layout}/blobs/sha256/{}", sha256(blob)), blob);
-        }
+        let digest = write_documents(&self.path("kaniko/cache/base"), &config).unwrap();
         fs::write(
             self.work.path().join("reference"),
             format!("test/run@{digest}"),
@@ -269,15 +245,4 @@ fn entries(layout: &Path, digest: &str) -> Vec<String> {
             .to_owned()
     });
     entries.collect()
-}
-
-fn descriptor(media_type: &str, content: &str) -> Value {
-    json!({"mediaType": media_type, "digest": format!("sha256:{}", sha256(content)), "size": content.len()})
-}
-
-fn sha256(content: &str) -> String {
-    Sha256::digest(content)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
