@@ -163,13 +163,19 @@ impl Words {
 
 /// The escape character: a backslash unless a directive at the top says otherwise.
 fn escape(text: &str) -> char {
-    let directives = text.lines().map_while(|line| line.strip_prefix('#'));
-    let mut pairs = directives.filter_map(|line| line.split_once('='));
-    let found = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("escape"));
-    match found {
-        Some((_, value)) if value.trim() == "`" => '`',
+    let mut directives = text.lines().map_while(directive);
+    match directives.find(|(name, _)| name.eq_ignore_ascii_case("escape")) {
+        Some((_, "`")) => '`',
         _ => '\\',
     }
+}
+
+/// `# name=value`. The first line that is none, be it a comment, ends the directives.
+fn directive(line: &str) -> Option<(&str, &str)> {
+    let (name, value) = line.strip_prefix('#')?.split_once('=')?;
+    let name = name.trim();
+    let is_name = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    is_name.then_some((name, value.trim()))
 }
 
 pub(super) fn is_comment(line: &str) -> bool {
@@ -233,6 +239,7 @@ mod tests {
     fn what_only_looks_like_one_stays() {
         for text in [
             "RUN a<<EOF\n",
+            "# note\n# escape=`\nRUN a `\n <<E\nE\n",
             "RUN echo '<<EOF' \" <<EOF\"\n",
             "RUN a <<<b\n",
             "RUN a << b\n",

@@ -154,7 +154,8 @@ pub fn parse(text: &str) -> Result<Dockerfile> {
         stages: Vec::new(),
         escape: blanked.escape,
     };
-    for parsed in syntax::parse_iter(&blanked.text).map_err(Error::other)? {
+    let readable = with_readable_entrypoints(&blanked.text);
+    for parsed in syntax::parse_iter(&readable).map_err(Error::other)? {
         let reader = Reader {
             blanked: &blanked,
             lines: &lines,
@@ -174,6 +175,31 @@ pub fn parse(text: &str) -> Result<Dockerfile> {
         }
     }
     Ok(file)
+}
+
+const ENTRYPOINT: &str = "ENTRYPOINT";
+
+/// The parser refuses `ENTRYPOINT []`, which takes the base's entrypoint away; it reads `CMD []` in its place. Positions stay.
+fn with_readable_entrypoints(text: &str) -> String {
+    let line = |line: &str| {
+        let words: String = line.split_whitespace().collect();
+        match words.eq_ignore_ascii_case("ENTRYPOINT[]")
+            && begins_with(line.trim_start(), ENTRYPOINT)
+        {
+            true => {
+                let (indent, rest) = line.split_at(line.len() - line.trim_start().len());
+                let rest = rest.get(ENTRYPOINT.len()..).unwrap_or_default();
+                format!("{indent}{:width$}{rest}", "CMD", width = ENTRYPOINT.len())
+            }
+            false => line.to_owned(),
+        }
+    };
+    text.split_inclusive('\n').map(line).collect()
+}
+
+fn begins_with(text: &str, keyword: &str) -> bool {
+    let start = text.get(..keyword.len());
+    start.is_some_and(|start| start.eq_ignore_ascii_case(keyword))
 }
 
 /// Turns the parser's instructions into ours.
@@ -225,6 +251,9 @@ impl Reader<'_> {
             }
             Parsed::Env(i) => Instruction::Env(pairs("ENV", &i.arguments.value)?),
             Parsed::Label(i) => Instruction::Label(pairs("LABEL", &i.arguments.value)?),
+            Parsed::Cmd(_) if begins_with(text, ENTRYPOINT) => {
+                Instruction::Entrypoint(Words::Exec(Vec::new()))
+            }
             Parsed::Cmd(i) => Instruction::Cmd(self.words(&i.arguments)),
             Parsed::Entrypoint(i) => Instruction::Entrypoint(self.words(&i.arguments)),
             Parsed::Expose(i) => Instruction::Expose(owned(&i.arguments)),

@@ -50,6 +50,17 @@ fn instructions_keep_their_text_and_line() {
         )],
     );
     check(
+        "EntryPoint  [ ]\nCMD []",
+        &[
+            (
+                2,
+                "EntryPoint  [ ]",
+                Instruction::Entrypoint(Words::Exec(vec![])),
+            ),
+            (3, "CMD []", Instruction::Cmd(Words::Exec(vec![]))),
+        ],
+    );
+    check(
         "ENV a=b c=\"d e\"\nENV old form\nARG x y=$z\nLABEL k=v",
         &[
             (

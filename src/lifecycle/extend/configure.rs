@@ -31,7 +31,13 @@ impl Change<'_> {
                 config.with_label(name, value)
             }),
             Instruction::User(user) => Ok(config.with_user(&word(user)?)),
-            Instruction::Stopsignal(signal) => Ok(config.with_runtime("StopSignal", word(signal)?)),
+            Instruction::Stopsignal(signal) => {
+                let signal = word(signal)?;
+                match is_signal(&signal) {
+                    true => Ok(config.with_runtime("StopSignal", signal)),
+                    false => Err(Error::other(format!("invalid signal '{signal}'"))),
+                }
+            }
             Instruction::Maintainer(name) => Ok(config.with_author(name)),
             Instruction::Shell(words) => Ok(config.with_runtime("Shell", words.clone())),
             Instruction::Cmd(words) => {
@@ -155,6 +161,22 @@ fn expose(text: &str) -> Result<Vec<String>> {
     }
 }
 
+/// Linux' names of signals, without `SIG`.
+const SIGNALS: &str = " ABRT ALRM BUS CHLD CLD CONT FPE HUP ILL INT IO IOT KILL PIPE POLL PROF PWR QUIT SEGV STKFLT STOP SYS \
+    TERM TRAP TSTP TTIN TTOU URG USR1 USR2 VTALRM WINCH XCPU XFSZ ";
+
+/// A number, a name, or one of the real time signals `RTMIN+n` and `RTMAX-n`.
+fn is_signal(text: &str) -> bool {
+    let name = text.to_ascii_uppercase();
+    let name = name.strip_prefix("SIG").unwrap_or(&name);
+    let offset = |limit| move |text: &str| text.parse().is_ok_and(|offset: u8| offset <= limit);
+    text.parse().is_ok_and(|number: u32| number > 0)
+        || (!name.contains(' ') && SIGNALS.contains(&format!(" {name} ")))
+        || matches!(name, "RTMIN" | "RTMAX")
+        || name.strip_prefix("RTMIN+").is_some_and(offset(15))
+        || name.strip_prefix("RTMAX-").is_some_and(offset(14))
+}
+
 fn healthcheck(flags: &[Flag], test: Option<&Words>) -> Result<Table> {
     let test = match test {
         None => vec!["NONE".to_owned()],
@@ -245,6 +267,10 @@ mod tests {
             "STOPSIGNAL SIGINT",
             &with_base(&format!(r#"{env},"StopSignal":"SIGINT""#)),
         );
+        check(
+            "STOPSIGNAL rtmin+3",
+            &with_base(&format!(r#"{env},"StopSignal":"rtmin+3""#)),
+        );
         check("CMD a b", &format!(r#""Cmd":["/bin/sh","-c","a b"],{env}"#));
         check("CMD [\"a\", \"$x\"]", &format!(r#""Cmd":["a","$x"],{env}"#));
         check(
@@ -292,6 +318,9 @@ mod tests {
         check("EXPOSE 99999", "invalid port '99999'");
         check("EXPOSE 80/icmp", "invalid port '80/icmp'");
         check("EXPOSE 9-8", "invalid port '9-8'");
+        check("STOPSIGNAL SIGBOGUS", "invalid signal 'SIGBOGUS'");
+        check("STOPSIGNAL 0", "invalid signal '0'");
+        check("STOPSIGNAL RTMAX-15", "invalid signal 'RTMAX-15'");
         check(
             "HEALTHCHECK --interval=x CMD a",
             "--interval=x is no duration",

@@ -141,11 +141,10 @@ impl<'s, 'm> Stage<'s, 'm> {
         }
     }
 
-    /// The value of a variable: the image's environment comes before arguments.
+    /// The value of a variable: `ENV` and `ARG` set the same ones, and the last of them counts.
     fn variable(&self, name: &str) -> Option<String> {
-        let argument = || find(&self.args, name);
-        let value = self.config.env_var(name).or_else(argument);
-        value.map(str::to_owned)
+        let of_image = || self.config.env_var(name);
+        find(&self.args, name).or_else(of_image).map(str::to_owned)
     }
 
     fn expand(&self, text: &str) -> Result<String> {
@@ -162,6 +161,13 @@ impl<'s, 'm> Stage<'s, 'm> {
             has_command: self.has_command,
         };
         let config = change.apply(self.config.clone(), instruction)?;
+        if let Instruction::Env(pairs) = instruction {
+            let names: Vec<_> = pairs
+                .iter()
+                .map(|(name, _)| word(name))
+                .collect::<Result<_>>()?;
+            self.args.retain(|(name, _)| !names.contains(name));
+        }
         self.config = config;
         self.has_command |= matches!(instruction, Instruction::Cmd(_));
         Ok(())
@@ -322,11 +328,14 @@ impl<'s, 'm> Stage<'s, 'm> {
     /// The variables of a command, without those that no key knows.
     fn environment(&self, home: Option<&str>) -> Vec<(String, String)> {
         let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
-        let mut env: Vec<_> = self.config.env().map(owned).collect();
-        let defaults = [("PATH", PATH), ("HOME", home.unwrap_or("/"))].map(owned);
-        for (name, value) in self.args.iter().chain(&defaults) {
-            if find(&env, name).is_none() {
-                env.push((name.clone(), value.clone()));
+        let of_image = self.config.env().map(owned);
+        let mut env: Vec<_> = of_image
+            .filter(|(name, _)| find(&self.args, name).is_none())
+            .chain(self.args.iter().cloned())
+            .collect();
+        for (name, value) in [("PATH", PATH), ("HOME", home.unwrap_or("/"))].map(owned) {
+            if find(&env, &name).is_none() {
+                env.push((name, value));
             }
         }
         env
