@@ -37,7 +37,8 @@ enum Kind {
 pub(super) struct Tree {
     /// The last part of the name that it was found under; empty for the context itself.
     pub(super) name: OsString,
-    /// Itself first, then what is in it, a directory before its content.
+    pub(super) is_directory: bool,
+    /// Itself first, then what is in it, a directory before its content. Ignored ones are left out.
     pub(super) items: Vec<Item>,
 }
 
@@ -53,6 +54,8 @@ pub(super) struct Item {
     pub(super) owner: Owner,
     pub(super) size: u64,
     pub(super) modified: (i64, i64),
+    /// Device and inode of a file that has more than one name.
+    pub(super) shared: Option<(u64, u64)>,
 }
 
 impl Context {
@@ -95,7 +98,7 @@ impl Context {
     /// What `source` names, a path or a pattern. As in Docker, `..` stops at the context.
     ///
     /// # Errors
-    /// Kind `NotFound` if there is nothing of that name, or all of it is ignored.
+    /// Kind `NotFound` if there is nothing of that name, or all of it is ignored. A pattern may match nothing.
     pub(super) fn find(&self, source: &str, excluded: &Patterns) -> Result<Vec<Tree>> {
         let not_found = || Error::new(ErrorKind::NotFound, format!("\"{source}\": not found"));
         let mut found = vec![PathBuf::new()];
@@ -112,9 +115,6 @@ impl Context {
         }
         let mut trees = Vec::new();
         for path in found {
-            if self.is_left_out(&path, excluded) {
-                continue;
-            }
             let name = path.file_name().unwrap_or_default().to_owned();
             let real = match resolve::resolve(&self.root, &path) {
                 Ok(real) => real.strip_prefix("/").map_err(Error::other)?.to_owned(),
@@ -125,11 +125,21 @@ impl Context {
                 }
                 Err(error) => return Err(Error::from(error).in_context(format!("\"{source}\""))),
             };
+            // What is in an ignored directory may be excepted; what a link leads to has another name.
+            if real != path && self.is_left_out(&path, excluded) {
+                continue;
+            }
             let mut items = Vec::new();
             self.collect(&real, Path::new(""), excluded, &mut items)?;
-            trees.push(Tree { name, items });
+            if !items.is_empty() {
+                trees.push(Tree {
+                    name,
+                    is_directory: self.root.join(&real).is_dir(),
+                    items,
+                });
+            }
         }
-        match trees.is_empty() {
+        match trees.is_empty() && !is_pattern(source) {
             true => Err(not_found()),
             false => Ok(trees),
         }
@@ -138,7 +148,7 @@ impl Context {
     /// What `name`, which may be a pattern, is in each of the directories.
     fn step(&self, directories: &[PathBuf], name: &OsStr) -> Result<Vec<PathBuf>> {
         let text = name.to_string_lossy();
-        let pattern = match text.contains(['*', '?', '[', '\\']) {
+        let pattern = match is_pattern(&text) {
             true => Some(Pattern::parse(&text)?),
             false => None,
         };
@@ -205,6 +215,8 @@ impl Context {
                     stat.st_mtime,
                     i64::try_from(stat.st_mtime_nsec).unwrap_or_default(),
                 ),
+                shared: (stat.st_nlink > 1 && kind == FileType::RegularFile)
+                    .then_some((stat.st_dev, stat.st_ino)),
             });
         }
         if kind == FileType::Directory {
@@ -263,6 +275,10 @@ impl Context {
     }
 }
 
+fn is_pattern(source: &str) -> bool {
+    source.contains(['*', '?', '[', '\\'])
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -312,6 +328,7 @@ mod tests {
         check("linked", "linked[ deep deep/y etc x]");
         check("sub/*e*p", "deep[ y]");
         check("s?b/x", "x[]");
+        check("n*", "");
         check(
             ".",
             "[ a.txt b.txt linked out sub sub/deep sub/deep/y sub/etc sub/x]",
@@ -322,7 +339,7 @@ mod tests {
     fn what_is_not_there_or_leads_out_is_an_error() {
         check("none", "\"none\": not found");
         check("c", "\"c\": not found");
-        check("n*", "\"n*\": not found");
+        check("sub/secret/x", "\"sub/secret/x\": not found");
         check("out", "\"out\": not found");
         check("sub/etc/passwd", "\"sub/etc/passwd\": not found");
         check("sub/e*", "\"sub/etc\": not found");

@@ -9,11 +9,14 @@ use flate2::read::MultiGzDecoder;
 use lifecycle_core::error::{Error, Result, ResultExt};
 use lifecycle_image::oci::DiffId;
 use rustix::fs::FileType;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Seek};
 use std::path::{Path, PathBuf};
+
+/// How many links in a row are followed, as in the kernel.
+const MAX_LINKS: usize = 40;
 
 /// Everything that one instruction copies, its variables expanded.
 pub(super) struct Copying {
@@ -131,12 +134,7 @@ impl Copying {
             touched.insert(relative(&place));
         }
         for tree in &self.trees {
-            let is_directory = tree
-                .items
-                .first()
-                .is_some_and(|item| item.kind == FileType::Directory);
-            let empty = tree.items.is_empty();
-            match is_directory || empty {
+            match tree.is_directory {
                 true => self.write_directory(tree, context, disk, &mut touched)?,
                 false => self.write_file(tree, context, disk, &mut touched)?,
             }
@@ -144,7 +142,7 @@ impl Copying {
         Ok(touched)
     }
 
-    /// A directory's content goes into the destination.
+    /// A directory's content goes into the destination, which gets nothing of the directory itself (BuildKit).
     fn write_directory(
         &self,
         tree: &Tree,
@@ -153,30 +151,28 @@ impl Copying {
         touched: &mut BTreeSet<Vec<u8>>,
     ) -> Result<()> {
         let destination = Path::new(&self.destination);
-        let existed = disk.is_directory(destination);
         let root = disk.make_directory(destination, self.directory_owner(), touched)?;
         touched.insert(relative(&root));
         let mut directories = Vec::new();
-        for item in &tree.items {
+        let mut names: HashMap<_, PathBuf> = HashMap::new();
+        let below = tree.items.iter();
+        for item in below.filter(|item| !item.path.as_os_str().is_empty()) {
             let place = root.join(&item.path);
             if item.kind == FileType::Directory {
-                let existed = match item.path.as_os_str().is_empty() {
-                    true => existed,
-                    false => disk.is_directory(&place),
-                };
                 let real = disk.make_directory(&place, self.directory_owner(), touched)?;
                 touched.insert(relative(&real));
-                // Directories that were there keep what they are.
-                if !existed {
-                    directories.push((real, self.attributes(item)));
-                }
+                directories.push((real, self.attributes(item)));
                 continue;
             }
             let parent = place.parent().unwrap_or(&root);
             let parent = disk.make_directory(parent, self.directory_owner(), touched)?;
             let place = parent.join(place.file_name().unwrap_or_default());
-            self.write_item(item, context, disk, &place)?;
             touched.insert(relative(&place));
+            match item.shared.and_then(|file| names.get(&file)) {
+                Some(first) => disk.hard_link(&place, first)?,
+                None => self.write_item(item, context, disk, &place)?,
+            }
+            names.extend(item.shared.map(|file| (file, place)));
         }
         for (path, attributes) in directories.iter().rev() {
             disk.describe(path, *attributes, None)
@@ -261,7 +257,10 @@ impl Copying {
             _ => (destination, name),
         };
         let directory = disk.make_directory(directory, self.directory_owner(), touched)?;
-        let place = directory.join(name);
+        let place = match into {
+            true => directory.join(name),
+            false => self.linked_place(directory.join(name), disk, touched)?,
+        };
         match disk.is_directory(&place) {
             true => Err(Error::other(format!(
                 "cannot put a file in the place of the directory {}",
@@ -269,6 +268,29 @@ impl Copying {
             ))),
             false => Ok(place),
         }
+    }
+
+    /// Where the links lead that are at `place`, if any are (BuildKit writes to what a destination names).
+    fn linked_place(
+        &self,
+        mut place: PathBuf,
+        disk: &Disk,
+        touched: &mut BTreeSet<Vec<u8>>,
+    ) -> Result<PathBuf> {
+        for _ in 0..MAX_LINKS {
+            let Ok(target) = fs::read_link(disk.full(&place)) else {
+                return Ok(place);
+            };
+            place.pop();
+            place.push(target);
+            let (Some(parent), Some(name)) = (place.parent(), place.file_name()) else {
+                break;
+            };
+            let parent = disk.make_directory(parent, self.directory_owner(), touched)?;
+            place = parent.join(name);
+        }
+        let cause = format!("the links at {} lead nowhere", self.destination);
+        Err(Error::other(cause))
     }
 }
 

@@ -138,6 +138,14 @@ impl Disk {
         self.describe(path, attributes, None).context(context)
     }
 
+    /// Gives the file at `target` another name, in the place of whatever is there, unless that is a directory.
+    pub(super) fn hard_link(&self, path: &Path, target: &Path) -> Result<()> {
+        let context = || format!("link {}", path.display());
+        self.clear(path).context(context)?;
+        // Not through a symbolic link: hard_link takes the name as it is.
+        fs::hard_link(self.full(target), self.full(path)).context(context)
+    }
+
     /// Gives an existing file its attributes: the owner first, as a change of owner takes set-user-id bits and
     /// capabilities away.
     pub(super) fn describe(
@@ -303,9 +311,7 @@ impl Unpacker<'_> {
             Kind::HardLink => {
                 let target = self.place(&member.link)?;
                 let target = target.ok_or_else(|| Error::other("a link to nothing"))?;
-                self.disk.clear(&path)?;
-                // Not through a symbolic link: hard_link takes the name as it is.
-                Ok(fs::hard_link(self.disk.full(&target), &full)?)
+                self.disk.hard_link(&path, &target)
             }
             Kind::Fifo => self.node(&path, FileType::Fifo, member, attributes),
             Kind::CharDevice => self.node(&path, FileType::CharacterDevice, member, attributes),
