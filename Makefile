@@ -27,7 +27,7 @@ test-docker: toolchain ## build into daemons of its own, as root: Docker, Docker
 	@sh .ci/needs busybox dockerd=docker.io docker=docker.io mmdebstrap podman unshare=util-linux
 	@test "$$(id -u)" = 0 || { echo "missing: root, to start a Docker daemon" >&2; exit 1; }
 	cargo build --locked --profile demo --target $(STATIC) --package lifecycle --package launcher --bins
-	LIFECYCLE_DIR=$(CURDIR)/$(DEMO_BINARIES) cargo test --locked --package spec-tests --test daemon
+	LIFECYCLE_DIR=$(CURDIR)/$(DEMO_BINARIES) cargo test --locked --package spec-tests --test daemon --test dockerfiles
 
 lint: toolchain ## check formatting and run clippy; warnings are errors
 	cargo fmt --all --check
