@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
+mod daemon;
 mod files;
 mod registry;
 mod report;
@@ -201,6 +202,7 @@ impl Bench {
             "export of the restored layer",
             self.phase("exporter", &["-layout", &cache, "app"])?,
         ));
+        rows.extend(daemon::run(self)?);
         rows.extend(registry::run(self)?);
         rows.push(("detect, 100 buildpacks", self.detect()?));
         rows.push(("launch, each", self.launch()?));
@@ -292,6 +294,17 @@ impl Bench {
 
     /// Runs a binary below a process of its own, whose children are that binary and what it starts.
     fn measure(&self, name: &str, args: &[String], user: Option<u32>) -> Result<Cost> {
+        self.measure_with(name, args, user, &[])
+    }
+
+    /// The same with more environment.
+    fn measure_with(
+        &self,
+        name: &str,
+        args: &[String],
+        user: Option<u32>,
+        variables: &[(&str, &str)],
+    ) -> Result<Cost> {
         let mut command = Command::new(env::current_exe()?);
         command
             .arg("--measure")
@@ -299,7 +312,8 @@ impl Bench {
             .args(args);
         command
             .env("CNB_PLATFORM_API", "0.15")
-            .env("CNB_EXPERIMENTAL_MODE", "quiet");
+            .env("CNB_EXPERIMENTAL_MODE", "quiet")
+            .envs(variables.iter().copied());
         command
             .env("CNB_LAYERS_DIR", &self.site.layers)
             .env("CNB_APP_DIR", &self.site.app);
