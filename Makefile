@@ -5,7 +5,7 @@ STATIC := $(ARCH)-unknown-linux-musl
 # Everything the demo compiles goes here: release code without link-time optimisation.
 DEMO_BINARIES := target/$(STATIC)/demo
 
-.PHONY: help demo test test-docker lint bench release sbom toolchain
+.PHONY: help demo test test-docker lint bench release stacks builder sbom toolchain
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -41,12 +41,20 @@ bench: toolchain ## compare release binaries with another lifecycle: make bench 
 	cp target/$(STATIC)/launcher/launcher target/$(STATIC)/release/launcher
 	target/$(STATIC)/release/bench --subject target/$(STATIC)/release --baseline "$(BASELINE)" --json target/bench.json
 
-# Of both; for a quick trial of your own machine's: make release ARCHITECTURES=x86-64 RELEASE_PROFILE=demo
-ARCHITECTURES := x86-64 arm64
+# What releases, stacks and builders are made for. A quick trial: make builder ARCHITECTURES=amd64 RELEASE_PROFILE=demo
+ARCHITECTURES := amd64 arm64
 RELEASE_PROFILE := release
+# Which base images: tiny, or debian (which for another architecture than this machine's needs qemu-user and binfmt_misc).
+STACK := tiny
 
 release: toolchain ## make release archives and the lifecycle image, the same bytes everywhere, in target/dist
 	sh release/make target/dist $(RELEASE_PROFILE) launcher $(ARCHITECTURES)
+
+stacks: toolchain ## make build and run images of STACK (tiny, debian) as OCI layouts in target/stacks
+	sh stacks/make $(STACK) target/stacks/$(STACK) $(ARCHITECTURES)
+
+builder: release stacks ## make a builder image over STACK as an OCI layout in target/builders
+	sh builders/make builders/$(STACK)/builder.toml target/stacks/$(STACK)/build target/dist target/builders/$(STACK) $(ARCHITECTURES)
 
 sbom: toolchain ## write the launcher's bills of materials to target/sbom
 	cargo build --locked --profile launcher --target $(STATIC) --package launcher

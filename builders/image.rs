@@ -6,32 +6,16 @@ use crate::invalid;
 use crate::lifecycle::Lifecycle;
 use crate::module::Module;
 use lifecycle_core::data::order::{Order, OrderElement};
-use lifecycle_core::error::{Error, Result, ResultExt};
+use lifecycle_core::error::{Result, ResultExt};
 use lifecycle_core::time::rfc3339;
 use lifecycle_core::value::{Table, Value};
 use lifecycle_core::{json, toml};
 use lifecycle_image::image::Image;
 use lifecycle_image::layer::header::MTIME;
 use lifecycle_image::layer::{Layer, Workers};
-use lifecycle_image::oci::{Config, History, Platform};
-use lifecycle_image::store::ImageStore;
-use lifecycle_image::store::layout::LayoutStore;
+use lifecycle_image::oci::{Config, History};
 use release::files::{Content, Entry, Files};
-use std::path::{Path, absolute};
-
-/// The image in the layout at `path`; of several the one for this machine.
-///
-/// # Errors
-/// There is none, or it is malformed.
-pub(crate) fn open(path: &Path) -> Result<Image> {
-    let root = absolute(path)?;
-    let name = root.display().to_string();
-    let platform = Platform::host();
-    let opened = LayoutStore { root, platform }.open(&name)?;
-    opened
-        .map(|opened| opened.image)
-        .ok_or_else(|| Error::other(format!("no image in {name}")))
-}
+use std::path::Path;
 
 /// Makes a builder over the build image `base`. `work` has to stay until the image was saved.
 ///

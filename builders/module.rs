@@ -108,7 +108,10 @@ impl Module {
     /// None that [`Module::read`] had not.
     pub(crate) fn layer_info(&self, diff_id: &str) -> Result<Table> {
         let table = toml::parse(&self.text)?;
-        let known = pick(Some(&table), &["api", "stacks", "targets", "order"]);
+        let mut known = pick(Some(&table), &["api", "stacks", "targets", "order"]);
+        if let Some(Value::Array(targets)) = known.remove("targets") {
+            known.insert("targets", targets.iter().map(target).collect::<Vec<_>>());
+        }
         let named = pick(self.info_table(&table), &["homepage", "name"]);
         let layer = known.with("layerDiffID", diff_id);
         Ok(named
@@ -123,6 +126,17 @@ impl Module {
         };
         table.get(key)?.as_table()
     }
+}
+
+/// A target with the keys that platforms expect, empty or not.
+fn target(target: &Value) -> Value {
+    let mut target = target.as_table().cloned().unwrap_or_default();
+    for key in ["os", "arch"] {
+        if target.get(key).is_none() {
+            target.insert(key, "");
+        }
+    }
+    target.into()
 }
 
 /// The entries of `table` under `keys`, in their order.

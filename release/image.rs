@@ -2,7 +2,7 @@
 
 use crate::descriptor;
 use crate::files::Files;
-use lifecycle_core::error::{Error, Result, ResultExt};
+use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use lifecycle_core::time::rfc3339;
 use lifecycle_image::image::Image;
 use lifecycle_image::layer::Workers;
@@ -60,7 +60,12 @@ pub fn open_layout(path: &Path, architecture: &str) -> Result<Image> {
         },
     };
     let opened = store.open(&path.display().to_string())?;
-    opened
-        .map(|opened| opened.image)
-        .ok_or_else(|| Error::other(format!("no image in {}", path.display())))
+    let image = opened.map(|opened| opened.image);
+    // The only image of a layout is opened whatever it is for.
+    image
+        .filter(|image| image.config.architecture() == architecture)
+        .ok_or_else(|| {
+            let cause = format!("no image for {architecture} in {}", path.display());
+            Error::new(ErrorKind::NotFound, cause)
+        })
 }

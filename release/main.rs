@@ -1,5 +1,5 @@
 //! `release DIRECTORY ARCHITECTURE...`: makes archives and the lifecycle image of what is in
-//! `DIRECTORY/binaries/ARCHITECTURE` (`x86-64`, `arm64`). The time of everything in them is `SOURCE_DATE_EPOCH`.
+//! `DIRECTORY/binaries/ARCHITECTURE` (`amd64`, `arm64`). The time of everything in them is `SOURCE_DATE_EPOCH`.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
@@ -34,13 +34,14 @@ fn release(directory: &Path, architectures: &[String]) -> Result<()> {
         .ok_or_else(|| usage("SOURCE_DATE_EPOCH: no number of seconds"))?;
     let work = tempfile::tempdir()?;
     let mut images = Vec::new();
-    for name in architectures {
-        let architecture = match name.as_str() {
-            "x86-64" => "amd64",
+    for architecture in architectures {
+        // Archives are named in the reference's words.
+        let name = match architecture.as_str() {
+            "amd64" => "x86-64",
             "arm64" => "arm64",
             other => return Err(usage(&format!("unknown architecture {other}"))),
         };
-        let files = archive::files(&directory.join("binaries").join(name))?;
+        let files = archive::files(&directory.join("binaries").join(architecture))?;
         let file = format!("lifecycle-v{}+linux.{name}.tgz", descriptor::VERSION);
         let size = archive::write(&files, epoch, &directory.join(&file))?;
         println!("{file}: {size} bytes");
