@@ -1,6 +1,6 @@
 //! Docker with the containerd image store, and Podman: the same story on each, and what only one of them can show.
 
-use crate::has;
+use crate::{has, phases};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use spec_tests::docker::Daemon;
@@ -236,6 +236,14 @@ fn digest(bytes: &[u8]) -> String {
     let digest = Sha256::digest(bytes);
     let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
     format!("sha256:{hex}")
+}
+
+#[test]
+fn phases_build_what_creator_builds() {
+    for start in [Daemon::start_with_containerd, Daemon::start_podman] {
+        let (_work, daemon, build) = set_up(start);
+        phases::check(&daemon, &build);
+    }
 }
 
 #[test]

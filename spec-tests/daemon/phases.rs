@@ -2,7 +2,8 @@
 
 use crate::{has, set_up};
 use serde_json::json;
-use spec_tests::pack::RUN_IMAGE;
+use spec_tests::docker::Daemon;
+use spec_tests::pack::{Build, RUN_IMAGE};
 
 const ANALYZER: [&str; 5] = [
     "-run-image",
@@ -16,7 +17,11 @@ const EXPORTER: [&str; 2] = ["samples/app", "samples/app:two"];
 #[test]
 fn phases_build_what_creator_builds() {
     let setup = set_up();
-    let (daemon, build) = (&setup.daemon, &setup.build);
+    check(&setup.daemon, &setup.build);
+}
+
+/// Builds phase by phase, again, and with creator.
+pub(crate) fn check(daemon: &Daemon, build: &Build) {
     let text = build.build(&ANALYZER, &EXPORTER).unwrap();
     let id = daemon.id("samples/app").unwrap();
     let images = format!(
