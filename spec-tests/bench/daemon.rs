@@ -1,16 +1,16 @@
 //! The same into a Docker daemon of its own: what developers see first.
 
-use crate::report::Cost;
-use crate::{Bench, Result};
+use crate::scene::Scene;
+use crate::{Measured, Result};
 use spec_tests::docker::Daemon;
 use std::fs;
 
 const RUN_IMAGE: &str = "bench/run";
 const APP: &str = "bench/app";
 
-/// Times a first export and one that changes nothing, with a launch cache as platforms have it.
-pub(crate) fn run(bench: &Bench) -> Result<Vec<(&'static str, Cost)>> {
-    let (dir, launch_cache) = (bench.work.join("daemon"), bench.work.join("launch-cache"));
+/// A first export and one that changes nothing, with a launch cache as platforms have it.
+pub(crate) fn rows(scene: &Scene) -> Result<Measured> {
+    let (dir, launch_cache) = (scene.work.join("daemon"), scene.work.join("launch-cache"));
     fs::create_dir(&dir)?;
     fs::create_dir(&launch_cache)?;
     let daemon = Daemon::start(&dir)?;
@@ -19,17 +19,15 @@ pub(crate) fn run(bench: &Bench) -> Result<Vec<(&'static str, Cost)>> {
     let run_image = format!("-run-image={RUN_IMAGE}");
     let launch_cache = format!("-launch-cache={}", launch_cache.display());
     let phase = |name: &str, args: &[&str]| {
-        let mut words = bench.words(name);
-        words.push("-daemon".to_owned());
-        words.extend(args.iter().map(|&word| word.to_owned()));
-        bench.measure_with(name, &words, None, &[("DOCKER_HOST", host.as_str())])
+        let words: Vec<&str> = ["-daemon"].iter().chain(args).copied().collect();
+        scene.phase_with(name, &words, &[("DOCKER_HOST", host.as_str())])
     };
     let export = || {
         phase("analyzer", &[&run_image, &launch_cache, APP])?;
         phase("exporter", &[&launch_cache, APP])
     };
     Ok(vec![
-        ("export to a daemon, first", export()?),
-        ("export to a daemon, unchanged", export()?),
+        ("export, first", export()?),
+        ("export, unchanged", export()?),
     ])
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// The size of the big layer.
@@ -9,6 +10,7 @@ const FILES: u64 = 50_000;
 const BYTES: u64 = 400_000_000;
 /// How far large files may be ahead of the pace that leads to both numbers.
 const AHEAD: u64 = 30_000_000;
+const SETUID_SETGID: u32 = 0o6000;
 
 /// Copies real files of this machine, directory by directory, and returns their number and size.
 pub(crate) fn gather(to: &Path) -> io::Result<(u64, u64)> {
@@ -29,7 +31,10 @@ pub(crate) fn gather(to: &Path) -> io::Result<(u64, u64)> {
             };
             if metadata.is_dir() {
                 directories.push(path);
-            } else if metadata.is_file() && bytes + metadata.len() <= BYTES * count / FILES + AHEAD
+            } else if metadata.is_file()
+                // Not everybody restores it.
+                && metadata.mode() & SETUID_SETGID == 0
+                && bytes + metadata.len() <= BYTES * count / FILES + AHEAD
             {
                 fs::create_dir_all(&place)?;
                 let Some(name) = path.file_name() else {

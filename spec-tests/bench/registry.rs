@@ -1,137 +1,131 @@
-//! The same against a registry: what production sees.
+//! Export to a registry and back: what production sees.
 
+use crate::image::Exported;
 use crate::report::Cost;
-use crate::{Bench, Result};
-use spec_tests::net::proxy::Proxy;
+use crate::scene::Scene;
+use crate::{Measured, Result};
 use spec_tests::net::registry::Registry;
 use std::fs;
-use std::net::SocketAddr;
 use std::process::Command;
 
 /// The layers of which one file changes.
 const PARTS: usize = 10;
 const FILES: usize = 100;
 const FILE_BYTES: usize = 1_000_000;
+const APP: &str = "app";
 
-/// Times the phases against a registry of their own, and counts the requests of an unchanged export.
-pub(crate) fn run(bench: &Bench) -> Result<Vec<(&'static str, Cost)>> {
-    let registry = Registry::open()?;
-    let place = Place::prepare(bench, registry.address())?;
-    let cache = format!("-cache-dir={}", bench.site.cache.display());
-    let mut rows = Vec::new();
+pub(crate) fn rows(scene: &Scene) -> Result<Measured> {
+    let place = Place::prepare(scene)?;
+    let cache = scene.cache_flag();
+    let mut rows = Measured::new();
 
+    rows.push(("analyze", place.analyze()?));
+    rows.push(("export, cold", place.export(&[])?));
     place.analyze()?;
-    rows.push(("export to a registry, cold", place.export(&[])?));
+    rows.push(("export, every file read again", place.export(&[])?));
     place.export(&[&cache])?;
-    place.begin_again()?;
-    rows.push(("restore, registry", place.restore(&cache)?));
-    bench.declare_layer()?;
-    rows.push(("re-export of what was restored", place.export(&[&cache])?));
+    scene.fresh_layers()?;
+    place.analyze()?;
+    rows.push(("restore", place.restore(&cache)?));
+    scene.declare_layer("files")?;
+    rows.push(("export of what was restored", place.export(&[&cache])?));
 
-    let proxy = Proxy::start(registry.address(), |_| None)?;
-    let counted = Place::at(bench, proxy.address());
-    counted.analyze()?;
-    let before = proxy.seen().len();
-    let mut cost = counted.export(&[])?;
-    cost.requests = Some(proxy.seen().len() - before);
-    rows.push(("re-export, every file read again", cost));
-
-    fs::remove_dir_all(&bench.site.cache)?;
-    fs::create_dir(&bench.site.cache)?;
-    bench.fresh_layers()?;
-    place.make_parts()?;
+    scene.fresh_cache()?;
+    scene.fresh_layers()?;
+    make_parts(scene)?;
     place.analyze()?;
     place.export(&[&cache])?;
-    place.begin_again()?;
+    scene.fresh_layers()?;
+    place.analyze()?;
     place.restore(&cache)?;
-    place.declare_parts()?;
-    let changed = bench.site.layers.join("bench/part-0/file-0");
-    fs::write(changed, "changed\n")?;
-    rows.push(("one file changed in 1 GB", place.export(&[&cache])?));
+    declare_parts(scene)?;
+    fs::write(scene.layer("part-0").join("file-0"), "changed\n")?;
+    rows.push(("export, one file changed in 1 GB", place.export(&[&cache])?));
     Ok(rows)
 }
 
 /// A lifecycle's inputs and the registry that it sees.
 struct Place<'a> {
-    bench: &'a Bench,
-    run_image: String,
-    app: String,
+    scene: &'a Scene,
+    registry: Registry,
+    address: String,
 }
 
 impl<'a> Place<'a> {
-    fn at(bench: &'a Bench, registry: SocketAddr) -> Self {
-        Self {
-            bench,
-            run_image: format!("{registry}/run"),
-            app: format!("{registry}/app"),
-        }
-    }
-
-    /// With the run image in the registry, and the big layer.
-    fn prepare(bench: &'a Bench, registry: SocketAddr) -> Result<Self> {
-        let place = Self::at(bench, registry);
+    /// With the run image in the registry.
+    fn prepare(scene: &'a Scene) -> Result<Self> {
+        let registry = Registry::open()?;
+        let address = registry.address().to_string();
         let status = Command::new("skopeo")
             .args(["copy", "--quiet", "--dest-tls-verify=false"])
-            .arg(format!("oci:{}", bench.site.run_layout().display()))
-            .arg(format!("docker://{}", place.run_image))
+            .arg(format!("oci:{}", scene.site.run_layout().display()))
+            .arg(format!("docker://{address}/run"))
             .status()?;
         match status.success() {
-            true => Ok(place),
+            true => Ok(Self {
+                scene,
+                registry,
+                address,
+            }),
             false => Err(format!("skopeo: {status}").into()),
         }
     }
 
     fn analyze(&self) -> Result<Cost> {
-        let run_image = format!("-run-image={}", self.run_image);
-        self.bench
-            .registry_phase("analyzer", &[&run_image, &self.app])
+        let run_image = format!("-run-image={}/run", self.address);
+        self.phase("analyzer", &[&run_image, &self.app()])
     }
 
     fn restore(&self, cache: &str) -> Result<Cost> {
-        self.bench.registry_phase("restorer", &[cache])
+        self.phase("restorer", &[cache])
     }
 
     fn export(&self, args: &[&str]) -> Result<Cost> {
-        let words: Vec<&str> = args.iter().copied().chain([self.app.as_str()]).collect();
-        self.bench.registry_phase("exporter", &words)
+        let app = self.app();
+        let args: Vec<&str> = args.iter().copied().chain([app.as_str()]).collect();
+        let cost = self.phase("exporter", &args)?;
+        Ok(Cost {
+            exported: Some(Exported::in_registry(&self.address, APP)?),
+            ..cost
+        })
     }
 
-    /// What a platform does before the next build.
-    fn begin_again(&self) -> Result<()> {
-        self.bench.fresh_layers()?;
-        self.analyze().map(drop)
+    fn app(&self) -> String {
+        format!("{}/{APP}", self.address)
     }
 
-    fn make_parts(&self) -> Result<()> {
-        // Numbers in words: compresses like code does.
-        let mut state = 1_u64;
-        let mut text = String::with_capacity(FILE_BYTES + 40);
-        for part in 0..PARTS {
-            let dir = self.bench.site.layers.join(format!("bench/part-{part}"));
-            fs::create_dir_all(&dir)?;
-            for file in 0..FILES {
-                text.clear();
-                while text.len() < FILE_BYTES {
-                    state = state
-                        .wrapping_mul(6_364_136_223_846_793_005)
-                        .wrapping_add(1);
-                    text += &format!("let value_{} = {};\n", state >> 60, state >> 40);
-                }
-                fs::write(dir.join(format!("file-{file}")), &text)?;
+    /// Runs a phase and counts its requests.
+    fn phase(&self, name: &str, args: &[&str]) -> Result<Cost> {
+        let before = self.registry.requests()?;
+        let cost = self.scene.phase(name, args)?;
+        Ok(Cost {
+            requests: Some(self.registry.requests()? - before),
+            ..cost
+        })
+    }
+}
+
+fn make_parts(scene: &Scene) -> Result<()> {
+    // Numbers in words: compresses like code does.
+    let mut state = 1_u64;
+    let mut text = String::with_capacity(FILE_BYTES + 40);
+    for part in 0..PARTS {
+        let dir = scene.layer(&format!("part-{part}"));
+        fs::create_dir_all(&dir)?;
+        for file in 0..FILES {
+            text.clear();
+            while text.len() < FILE_BYTES {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                text += &format!("let value_{} = {};\n", state >> 60, state >> 40);
             }
+            fs::write(dir.join(format!("file-{file}")), &text)?;
         }
-        self.declare_parts()
     }
+    declare_parts(scene)
+}
 
-    fn declare_parts(&self) -> Result<()> {
-        for part in 0..PARTS {
-            let path = self
-                .bench
-                .site
-                .layers
-                .join(format!("bench/part-{part}.toml"));
-            fs::write(path, "[types]\nlaunch = true\ncache = true\n")?;
-        }
-        Ok(())
-    }
+fn declare_parts(scene: &Scene) -> Result<()> {
+    (0..PARTS).try_for_each(|part| scene.declare_layer(&format!("part-{part}")))
 }

@@ -99,6 +99,19 @@ impl Registry {
         self.address
     }
 
+    /// How many requests it has answered.
+    ///
+    /// # Errors
+    /// Its log cannot be read.
+    pub fn requests(&self) -> io::Result<usize> {
+        let log = fs::read_to_string(self.directory.path().join("log"))?;
+        // The access log has the request line in quotes; other lines escape them.
+        Ok(log
+            .lines()
+            .filter(|line| line.contains(" HTTP/1.1\" "))
+            .count())
+    }
+
     /// Where it keeps its blobs: `sha256/<two digits>/<digest>/data`.
     pub fn blobs(&self) -> std::path::PathBuf {
         let place = "storage/docker/registry/v2/blobs";
@@ -127,7 +140,7 @@ impl Drop for Registry {
 fn configuration(dir: &Path, access: Access<'_>, transport: Transport<'_>) -> io::Result<String> {
     let place = |name: &str| dir.join(name).display().to_string();
     let mut text = format!(
-        "version: 0.1\nlog:\n  level: info\n  accesslog:\n    disabled: true\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n",
+        "version: 0.1\nlog:\n  level: info\nstorage:\n  filesystem:\n    rootdirectory: {}\n  delete:\n    enabled: true\n",
         place("storage")
     );
     match access {

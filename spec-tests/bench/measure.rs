@@ -1,0 +1,75 @@
+//! What a process takes, from its start to its end.
+
+use crate::Result;
+use crate::report::Cost;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+use std::env;
+use std::fs::File;
+use std::io::{self, Seek};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// With this flag the program is the one that measures, see [`here`].
+pub(crate) const FLAG: &str = "--measure";
+
+/// A command that measures `program`; its arguments are appended. It is a process of its own, whose children are that
+/// program and what it starts.
+///
+/// # Errors
+/// This program cannot be found.
+pub(crate) fn command(program: &Path) -> Result<Command> {
+    let mut command = Command::new(env::current_exe()?);
+    command.arg(FLAG).arg(program);
+    Ok(command)
+}
+
+/// Runs what [`command`] returned.
+///
+/// # Errors
+/// The program failed: with all that it said.
+pub(crate) fn run(mut command: Command) -> Result<Cost> {
+    let output = command.output()?;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let numbers: Vec<f64> = text
+        .split_whitespace()
+        .filter_map(|word| word.parse().ok())
+        .collect();
+    match numbers.as_slice() {
+        [seconds, cpu_seconds, peak_kilobytes] if output.status.success() => Ok(Cost {
+            seconds: *seconds,
+            cpu_seconds: *cpu_seconds,
+            peak_kilobytes: *peak_kilobytes,
+            ..Cost::default()
+        }),
+        _ => {
+            let errors = String::from_utf8_lossy(&output.stderr);
+            Err(format!("{command:?}: {text}{errors}").into())
+        }
+    }
+}
+
+/// Runs a program to its end and prints seconds, CPU seconds and peak kilobytes.
+///
+/// # Errors
+/// The program failed: with all that it said.
+pub(crate) fn here(program: &str, args: &[String]) -> Result<()> {
+    let mut log: File = tempfile::tempfile()?;
+    let started = Instant::now();
+    let status = Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log.try_clone()?)
+        .status()?;
+    let seconds = started.elapsed().as_secs_f64();
+    if !status.success() {
+        log.rewind()?;
+        return Err(format!("{status}\n{}", io::read_to_string(log)?).into());
+    }
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN)?;
+    let cpu = (usage.user_time() + usage.system_time()).num_microseconds() as f64 / 1e6;
+    println!("{seconds} {cpu} {}", usage.max_rss());
+    Ok(())
+}
