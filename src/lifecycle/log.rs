@@ -146,33 +146,45 @@ impl Log {
         }
     }
 
-    /// One message in the form of `level`, whatever the log's own level is.
+    /// One message in the form of `level`, whatever the log's own level is. It stays one line: names of layers, processes
+    /// and files come from buildpacks and registries, and must not look like lines of the log. Control characters in it are
+    /// written as escapes (`\n`, `\u{1b}`).
     pub fn line_always(&self, level: Level, message: impl Display) {
+        self.write_lines(level, &[&message]);
+    }
+
+    /// A message of several lines that belong together; the first has the prefix of `level`.
+    pub fn lines(&self, level: Level, lines: &[&dyn Display]) {
+        if self.enabled(level) {
+            self.write_lines(level, lines);
+        }
+    }
+
+    fn write_lines(&self, level: Level, lines: &[&dyn Display]) {
         let (prefix, code) = match level {
             Level::Debug | Level::Info => ("", ""),
             Level::Warn => ("Warning: ", "33;1"),
             Level::Error | Level::Fatal => ("ERROR: ", "31;1"),
         };
         let mut text = match (self.color, prefix) {
-            (true, prefix) if !prefix.is_empty() => format!("\x1b[{code}m{prefix}\x1b[0m{message}"),
-            _ => format!("{prefix}{message}"),
+            (true, prefix) if !prefix.is_empty() => format!("\x1b[{code}m{prefix}\x1b[0m"),
+            _ => prefix.to_owned(),
         };
-        if !text.ends_with('\n') {
-            text.push('\n');
-        }
-        if !self.color {
-            text = strip_ansi(&text);
+        for line in lines {
+            push_line(&mut text, &line.to_string());
         }
         self.write(text.as_bytes());
     }
 
     /// A phase banner, `===> NAME`.
     pub fn banner(&self, name: &str) {
-        self.info(if self.color {
-            format!("\x1b[36m===> {name}\x1b[0m")
-        } else {
-            format!("===> {name}")
-        });
+        if self.enabled(Level::Info) {
+            let (on, off) = match self.color {
+                true => ("\x1b[36m", "\x1b[0m"),
+                false => ("", ""),
+            };
+            self.write(format!("{on}===> {name}{off}\n").as_bytes());
+        }
     }
 
     /// A writer for a module's own output; ANSI sequences are removed when colour is off.
@@ -289,11 +301,15 @@ fn step(state: Escape, byte: u8, kept: &mut Vec<u8>) -> Escape {
     }
 }
 
-fn strip_ansi(text: &str) -> String {
-    let mut kept = Vec::with_capacity(text.len());
-    text.bytes()
-        .fold(Escape::None, |state, byte| step(state, byte, &mut kept));
-    String::from_utf8_lossy(&kept).into_owned()
+/// Adds one line; a newline at the end of `message` is its end.
+fn push_line(text: &mut String, message: &str) {
+    for char in message.strip_suffix('\n').unwrap_or(message).chars() {
+        match char.is_control() && char != '\t' {
+            true => text.extend(char.escape_default()),
+            false => text.push(char),
+        }
+    }
+    text.push('\n');
 }
 
 #[cfg(test)]
@@ -348,6 +364,11 @@ pub(crate) mod tests {
         check(false, |log| log.warn("x\n"), "Warning: x\n");
         check(true, |log| log.error("x"), "\x1b[31;1mERROR: \x1b[0mx\n");
         check(
+            false,
+            |log| log.lines(Level::Warn, &[&"x", &"\ty"]),
+            "Warning: x\n\ty\n",
+        );
+        check(
             true,
             |log| log.banner("BUILDING"),
             "\x1b[36m===> BUILDING\x1b[0m\n",
@@ -357,5 +378,24 @@ pub(crate) mod tests {
             |log| log.output().write_all(b"\x1b[1;2mbold\x1b[0m\n").unwrap(),
             "bold\n",
         );
+    }
+
+    #[test]
+    fn a_message_cannot_look_like_more_lines() {
+        for color in [true, false] {
+            for (name, shown) in [
+                ("a\n*** Images (sha256:0):", "a\\n*** Images (sha256:0):"),
+                ("a\r\x1b[2Kb", "a\\r\\u{1b}[2Kb"),
+                ("a\u{9b}2K\u{7f}", "a\\u{9b}2K\\u{7f}"),
+                ("a\tb ü", "a\tb ü"),
+            ] {
+                let expected = format!("Adding layer '{shown}'\n");
+                check(
+                    color,
+                    |log| log.info(format_args!("Adding layer '{name}'")),
+                    &expected,
+                );
+            }
+        }
     }
 }

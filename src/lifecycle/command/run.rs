@@ -16,6 +16,9 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+const VALID_PHASES: &str =
+    "Valid phases: detect, analyze, restore, build, export, rebase, create, extend";
+
 /// A program in the table of the `lifecycle` binary.
 pub struct Entry {
     program: Program,
@@ -44,6 +47,8 @@ struct Call<'a> {
 enum End {
     Done,
     Stopped(Stop),
+    /// There is no subcommand of this name.
+    Unknown(String, Log),
     Failed(Failure, Log),
 }
 
@@ -94,6 +99,11 @@ fn finish(end: End, err: &mut dyn Write) -> u8 {
             let _ = err.write_all(text.as_bytes());
             2
         }
+        End::Unknown(name, log) => {
+            let failure = format!("failed to recognize phase: {name} ");
+            log.lines(Level::Error, &[&failure, &VALID_PHASES]);
+            Failure::from(Error::new(ErrorKind::InvalidArguments, failure)).exit_code()
+        }
         End::Failed(failure, log) => {
             log.error(&failure);
             failure.exit_code()
@@ -142,7 +152,7 @@ fn select(entries: &[Entry], process: &Process, log: Log) -> End {
         log,
         |call, log| match entry {
             Some(entry) => (entry.run)(call, log),
-            None => End::Failed(unknown_subcommand(&name).into(), log),
+            None => End::Unknown(name.clone(), log),
         },
     )
 }
@@ -173,12 +183,6 @@ fn called(
         ),
         Err(error) => End::Failed(error.into(), log),
     }
-}
-
-fn unknown_subcommand(name: &str) -> Error {
-    let valid = "detect, analyze, restore, build, export, rebase, create, extend";
-    let text = format!("failed to recognize phase: {name} \nValid phases: {valid}");
-    Error::new(ErrorKind::InvalidArguments, text)
 }
 
 /// The last element of a path as the contract shows it: `.` for an empty text.
@@ -224,10 +228,15 @@ fn steps<C: Command>(call: &Call<'_>, log: &mut Log) -> Result<(), Interrupt> {
         .ok_or_else(|| Error::other("invalid level").in_context("failed to parse log level"))?;
     *log = log.configured(level, !settings.no_color);
     for operand in operands.iter().filter(|operand| operand.starts_with('-')) {
-        log.warn(format_args!(
-            "unconsumed flag-like positional arg: \n\t{operand}\n\t This will not be interpreted as a flag.\
-             \n\t Did you mean to put this before the first positional argument?"
-        ));
+        log.lines(
+            Level::Warn,
+            &[
+                &"unconsumed flag-like positional arg: ",
+                &format_args!("\t{operand}"),
+                &"\t This will not be interpreted as a flag.",
+                &"\t Did you mean to put this before the first positional argument?",
+            ],
+        );
     }
     log.debug(format_args!("Starting {}...", call.name));
     log.debug("Parsing inputs...");
