@@ -114,6 +114,10 @@ impl Cache for ImageCache {
     /// Nothing to do: a registry's blob has the right digest or none.
     fn discard(&self, _: &DiffId) {}
 
+    fn bytes_sent(&self) -> u64 {
+        self.store.bytes_sent()
+    }
+
     fn update(&self) -> Result<Box<dyn CacheUpdate>> {
         Ok(Box::new(ImageCacheUpdate {
             store: Arc::clone(&self.store),

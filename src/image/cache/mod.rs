@@ -46,6 +46,11 @@ pub trait Cache: Send + Sync {
         None
     }
 
+    /// How many bytes of blobs have left so far, for who wants to show progress.
+    fn bytes_sent(&self) -> u64 {
+        0
+    }
+
     /// Begins to make the cache of this build. Until the commit the old one stays as it is; dropping the update
     /// instead leaves nothing behind.
     ///

@@ -5,7 +5,7 @@ use super::{Command, documents};
 use crate::log::Log;
 use crate::phase::export::{self, Export, Exported, Extension, HistoryStyle, LauncherSboms};
 use crate::phase::known::KnownLayers;
-use crate::phase::run_image;
+use crate::phase::{progress, run_image};
 use crate::platform::{
     Experimental, ExperimentalMode, Inputs, Program, launcher_source, privileges,
 };
@@ -114,15 +114,16 @@ pub fn export(
                 extension: extension.as_ref(),
             };
             let work = (cache, workers);
-            run(inputs, build, &metadata, &project, &destination, work, log)
+            let run = || run(inputs, build, &metadata, &project, &destination, work, log);
+            progress::showing(&|| store.bytes_sent(), log, run)
         })
         .context(|| "failed to export")
         .during(Phase::Export)?;
     documents::write_report(&inputs.report, &exported.report)
         .context(|| "failed to write export report")
         .during(Phase::Export)?;
-    if let Some(cache) = exported.cache {
-        cache.commit(log);
+    if let (Some(pending), Some(cache)) = (exported.cache, cache) {
+        progress::showing(&|| cache.bytes_sent(), log, || pending.commit(log));
     }
     Ok(())
 }

@@ -4,7 +4,7 @@ use super::stores::Stores;
 use super::{Command, documents};
 use crate::log::Log;
 use crate::phase::rebase::{self, Rebase, Rebased, Validation};
-use crate::phase::save;
+use crate::phase::{progress, save};
 use crate::platform::{Inputs, Program, mirror, privileges};
 use lifecycle_core::api::{Feature, PlatformApi};
 use lifecycle_core::data::label::LayersMetadata;
@@ -166,7 +166,8 @@ fn finish(
         .chain(&inputs.additional_tags)
         .cloned()
         .collect();
-    let saved = save::save_together(store, &rebased.image, &names, log)?;
+    let save = || save::save_together(store, &rebased.image, &names, log);
+    let saved = progress::showing(&|| store.bytes_sent(), log, save)?;
     Ok(Report {
         tags: names.iter().map(|name| store.display_name(name)).collect(),
         image_id: saved.image_id,

@@ -8,6 +8,7 @@ pub mod export;
 pub mod extend;
 pub mod generate;
 pub mod known;
+pub mod progress;
 pub mod rebase;
 pub mod restore;
 pub mod run_image;
