@@ -66,7 +66,8 @@ pub struct Sources {
 #[derive(Clone, Default)]
 pub struct Keychain {
     platform: BTreeMap<String, String>,
-    found: BTreeMap<String, Found>,
+    /// With `None` for registries that no source knows.
+    found: BTreeMap<String, Option<Found>>,
     later: Lookup,
 }
 
@@ -112,7 +113,10 @@ impl Keychain {
         let found = registries
             .into_iter()
             .filter(|registry| !platform.contains_key(registry))
-            .filter_map(|registry| later.find(&registry).map(|found| (registry, found)))
+            .map(|registry| {
+                let found = later.find(&registry);
+                (registry, found)
+            })
             .collect();
         Ok(Self {
             platform,
@@ -131,7 +135,7 @@ impl Keychain {
             return Ok((platform_auth::credentials(header)?, source));
         }
         let known = self.found.get(registry).cloned();
-        Ok(match known.or_else(|| self.later.find(registry)) {
+        Ok(match known.unwrap_or_else(|| self.later.find(registry)) {
             Some((Credentials::Anonymous, why)) => (Credentials::Anonymous, why),
             Some((credentials, source)) => (credentials, format!("credentials from {source}")),
             None => (Credentials::Anonymous, "no credentials found".to_owned()),

@@ -11,7 +11,8 @@ use lifecycle_image::oci::{Platform, Reference};
 use lifecycle_image::store::ImageStore;
 use lifecycle_image::store::daemon::{DaemonStore, Endpoint, Settings};
 use lifecycle_image::store::layout::LayoutStore;
-use lifecycle_image::store::registry::{Options, Proof, RegistryStore};
+use lifecycle_image::store::registry::{Certificates, Options, Proof, RegistryStore};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -21,6 +22,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 pub struct Stores {
     keychain: Keychain,
     proof: Proof,
+    certificates: Certificates,
     registry: OnceLock<Arc<RegistryStore>>,
     /// The daemon, until somebody connects to it.
     endpoint: Mutex<Option<Endpoint>>,
@@ -28,7 +30,7 @@ pub struct Stores {
 }
 
 impl Stores {
-    /// Resolves the credentials for every registry that `inputs` and `more` references name, and opens connections to
+    /// Resolves credentials and certificates for every registry that `inputs` and `more` references name, and opens connections to
     /// a daemon that only root may open. Starts no thread, so that privileges can be dropped afterwards.
     ///
     /// # Errors
@@ -39,7 +41,10 @@ impl Stores {
             .registry_images()
             .into_iter()
             .chain(more.iter().map(String::as_str));
-        let keychain = keychain(inputs, references).context(|| "failed to resolve keychain")?;
+        let registries = registries(references);
+        let keychain = keychain(inputs, &registries).context(|| "failed to resolve keychain")?;
+        let names = registries.iter().map(String::as_str);
+        let certificates = Certificates::standard().read_for(names);
         let settings = daemon_settings(&inputs.process_env);
         let prepare = || Endpoint::prepare(&settings, privileges::changes_user(inputs));
         let endpoint = inputs.use_daemon.then(prepare).transpose();
@@ -47,6 +52,7 @@ impl Stores {
         Ok(Self {
             keychain,
             proof: Proof::ReadBack,
+            certificates,
             registry: OnceLock::new(),
             endpoint: Mutex::new(endpoint),
             daemon: OnceLock::new(),
@@ -104,6 +110,7 @@ impl Stores {
         let insecure = inputs.insecure_registries.clone();
         let options = options(self.keychain.clone(), insecure);
         let store = Arc::new(RegistryStore::new(Options {
+            certificates: self.certificates.clone(),
             proof: self.proof,
             ..options
         })?);
@@ -146,7 +153,8 @@ impl Stores {
 /// # Errors
 /// `unable to create keychain: ...`: the platform's credentials are malformed.
 pub fn readable(inputs: &Inputs, reference: &str) -> Result<bool> {
-    let keychain = keychain(inputs, [reference]).context(|| "unable to create keychain")?;
+    let keychain = keychain(inputs, &registries([reference]));
+    let keychain = keychain.context(|| "unable to create keychain")?;
     let store = RegistryStore::new(options(keychain, Vec::new()))?;
     Ok(store.check_read(reference).is_ok())
 }
@@ -155,13 +163,14 @@ fn options(keychain: Keychain, insecure: Vec<String>) -> Options {
     Options::new(keychain, insecure, Platform::host())
 }
 
-fn keychain<'a>(
-    inputs: &Inputs,
-    references: impl IntoIterator<Item = &'a str>,
-) -> Result<Keychain> {
+fn registries<'a>(references: impl IntoIterator<Item = &'a str>) -> BTreeSet<String> {
     let registry = |reference: &str| Some(Reference::parse(reference).ok()?.registry().to_owned());
+    references.into_iter().filter_map(registry).collect()
+}
+
+fn keychain(inputs: &Inputs, registries: &BTreeSet<String>) -> Result<Keychain> {
     let sources = sources(&inputs.process_env, inputs.registry_auth.as_ref());
-    Keychain::resolve(&sources, references.into_iter().filter_map(registry))
+    Keychain::resolve(&sources, registries.iter().cloned())
 }
 
 /// Where the daemon is, by the environment.

@@ -88,7 +88,7 @@ pub(super) struct Http {
 impl Http {
     pub(super) fn new(registry: &str, insecure: bool, network: &Network) -> Result<Self> {
         let context = || format!("prepare TLS for {registry}");
-        let tls = tls::config(registry, insecure, &network.certs_dirs).context(context)?;
+        let tls = tls::config(registry, insecure, &network.certificates).context(context)?;
         let builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(Policy::none())

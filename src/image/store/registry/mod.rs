@@ -16,6 +16,8 @@ mod tls;
 mod together;
 mod upload;
 
+pub use tls::Certificates;
+
 use super::{ImageStore, Opened, Saved};
 use crate::auth::Keychain;
 use crate::image::{Documents, Image};
@@ -26,7 +28,6 @@ use lifecycle_core::error::{Error, Result, ResultExt};
 use reqwest::{Method, StatusCode};
 use session::Session;
 use std::collections::{BTreeSet, HashMap};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -73,21 +74,20 @@ pub struct Options {
     pub patience: Patience,
     /// When a push counts as done.
     pub proof: Proof,
-    /// Directories with a directory per registry that holds certificates, as Docker's and Podman's `certs.d`.
-    pub certs_dirs: Vec<PathBuf>,
+    /// Certificates of single registries.
+    pub certificates: Certificates,
 }
 
 impl Options {
-    /// The usual patience, proof and directories.
+    /// The usual patience, proof and places of certificates.
     pub fn new(keychain: Keychain, insecure: Vec<String>, platform: Platform) -> Self {
-        let certs_dirs = ["/etc/docker/certs.d", "/etc/containers/certs.d"];
         Self {
             keychain,
             insecure,
             platform,
             patience: Patience::default(),
             proof: Proof::ReadBack,
-            certs_dirs: certs_dirs.map(PathBuf::from).to_vec(),
+            certificates: Certificates::standard(),
         }
     }
 }
@@ -110,7 +110,7 @@ struct Network {
     platform: Platform,
     patience: Patience,
     proof: Proof,
-    certs_dirs: Vec<PathBuf>,
+    certificates: Certificates,
     sessions: Mutex<Sessions>,
     /// Bytes of blobs that were handed to the network.
     sent: Arc<AtomicU64>,
@@ -173,7 +173,7 @@ impl RegistryStore {
             platform,
             patience,
             proof,
-            certs_dirs,
+            certificates,
         } = options;
         let network = Network {
             keychain,
@@ -181,7 +181,7 @@ impl RegistryStore {
             platform,
             patience,
             proof,
-            certs_dirs,
+            certificates,
             sessions: Mutex::default(),
             sent: Arc::default(),
         };

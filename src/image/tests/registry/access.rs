@@ -5,6 +5,7 @@ use crate::images::{
 };
 use lifecycle_core::error::ErrorKind;
 use lifecycle_image::store::ImageStore;
+use lifecycle_image::store::registry::Certificates;
 use spec_tests::net::certificates::Authority;
 use spec_tests::net::proxy::{Fault, Head, Proxy, first};
 use spec_tests::net::registry::{Access, Registry, Transport};
@@ -175,7 +176,9 @@ fn private_authorities_and_client_certificates() {
         fs::copy(authority.certificate(), dir.join("ca.crt")).unwrap();
         dir
     };
-    let trusting = |dir: &Path| with_options(|options| options.certs_dirs = vec![dir.to_owned()]);
+    let trusting = |dir: &Path| {
+        with_options(|options| options.certificates = Certificates::below(vec![dir.to_owned()]))
+    };
 
     let registry = Registry::start(Access::Open, Transport::Tls(&authority)).unwrap();
     let error = store().check_read(&app(&registry)).unwrap_err().to_string();
