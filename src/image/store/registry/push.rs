@@ -135,22 +135,32 @@ pub(super) async fn ahead(network: Arc<Network>, reference: Reference, blob: Arc
     }
 }
 
-/// Brings a blob into the repository of `reference`, once in the life of the session; who else wants it there waits.
+/// Brings a blob into the repository of `reference`, once in the life of the session; who else wants it there waits. Who
+/// wants it in another repository waits as well, since then it can be mounted.
 async fn bring(session: &Session, reference: &Reference, blob: Blob) -> Result<()> {
     let (repository, digest) = (reference.repository(), blob.descriptor.digest);
     let key = (repository.to_owned(), digest);
     let cell = Arc::clone(session.uploads.blobs.lock().await.entry(key).or_default());
     let upload = || async {
+        let home = Arc::clone(
+            session
+                .uploads
+                .homes
+                .lock()
+                .await
+                .entry(digest)
+                .or_default(),
+        );
+        let mut known = home.lock().await;
         let permit = session.uploads.permits.acquire().await;
         let _permit = permit.map_err(Error::other)?;
-        let home = within(&blob.home, reference.registry());
-        let known = session.uploads.homes.lock().await.get(&digest).cloned();
+        let stored = within(&blob.home, reference.registry());
         let upload = Upload {
             descriptor: blob.descriptor.clone(),
             content: blob.content.clone(),
-            home: match (home, known) {
+            home: match (stored, known.clone()) {
                 (Home::Unknown | Home::Nowhere, Some(known)) => Home::Repository(known),
-                (home, _) => home,
+                (stored, _) => stored,
             },
         };
         let source = match &upload.home {
@@ -165,8 +175,7 @@ async fn bring(session: &Session, reference: &Reference, blob: Blob) -> Result<(
         }
         .ensure(&upload)
         .await?;
-        let mut homes = session.uploads.homes.lock().await;
-        homes.entry(digest).or_insert_with(|| repository.to_owned());
+        known.get_or_insert_with(|| repository.to_owned());
         Ok(())
     };
     cell.get_or_try_init(upload).await.copied()

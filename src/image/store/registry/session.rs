@@ -41,8 +41,8 @@ pub(super) struct Uploads {
     pub(super) permits: Semaphore,
     /// By repository and blob.
     pub(super) blobs: Mutex<HashMap<(String, Digest), Arrival>>,
-    /// A repository that is known to have the blob.
-    pub(super) homes: Mutex<HashMap<Digest, String>>,
+    /// A repository that is known to have the blob; locked while somebody brings it to one.
+    pub(super) homes: Mutex<HashMap<Digest, Arc<Mutex<Option<String>>>>>,
 }
 
 /// A document as a registry sends it.
