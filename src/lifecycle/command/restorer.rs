@@ -164,7 +164,7 @@ fn update_run_image(
     log: &Log,
 ) -> CoreResult<AnalyzedRunImage> {
     let api = inputs.platform_api;
-    let run_image = accessible_run_image(run_image, listed, inputs, stores)?;
+    let run_image = accessible_run_image(run_image, listed, inputs, stores, log)?;
     // Before 0.12 only the reference says which image it is.
     let name = Some(&run_image.image)
         .filter(|name| !name.is_empty())
@@ -219,13 +219,14 @@ fn updated(
     Ok(run_image)
 }
 
-/// The run image, if it can still be read, else the first of its mirrors that can (PLAT-RESTORE-010). One that run.toml
-/// does not list was chosen by an extension, and is not checked.
+/// The run image, if it can still be read, else the first of its mirrors that is there, by its digest (PLAT-RESTORE-010).
+/// One that run.toml does not list was chosen by an extension, and is not checked.
 fn accessible_run_image(
     run_image: AnalyzedRunImage,
     listed: &RunImages,
     inputs: &Inputs,
     stores: &Stores,
+    log: &Log,
 ) -> CoreResult<AnalyzedRunImage> {
     let Some(entry) = run_image::listed(listed, &run_image.image) else {
         return Ok(run_image);
@@ -234,21 +235,23 @@ fn accessible_run_image(
         return Ok(run_image);
     }
     let registry = stores.registry(inputs)?;
-    let readable = |name: &&str| registry.check_read(name).is_ok();
-    let chosen = std::iter::once(run_image.image.as_str())
-        .chain(run_image::candidates(entry))
-        .find(readable)
-        .map(str::to_owned);
-    match chosen {
-        Some(name) if name == run_image.image => Ok(run_image),
-        Some(name) => Ok(AnalyzedRunImage {
-            reference: name.clone(),
-            image: name,
-            ..run_image
-        }),
-        None => Err(Error::new(
-            ErrorKind::Unauthorized,
-            format!("selected run image '{}' is not accessible", run_image.image),
-        )),
-    }
+    let selected = &run_image.image;
+    let Err(refusal) = registry.check_read(selected) else {
+        return Ok(run_image);
+    };
+    let found = |name| Some((name, registry.open(name).ok()??));
+    let Some((name, opened)) = run_image::candidates(entry).find_map(found) else {
+        let cause = format!("selected run image '{selected}' is not accessible");
+        return Err(Error::new(ErrorKind::Unauthorized, cause));
+    };
+    log.warn(format_args!(
+        "Run image '{selected}' is not accessible ({refusal}); using '{name}'"
+    ));
+    let image = name.to_owned();
+    updated(
+        AnalyzedRunImage { image, ..run_image },
+        &opened,
+        inputs,
+        log,
+    )
 }
