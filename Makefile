@@ -15,7 +15,7 @@ demo: toolchain ## build the Rust sample app into an image with creator, and sta
 	$(DEMO_BINARIES)/demo $(DEMO_BINARIES)
 
 # What spec tests start, talk to, or measure with.
-TEST_PARTS := docker-registry skopeo umoci openssl strace busybox unshare=util-linux
+TEST_PARTS := docker-registry skopeo umoci openssl strace busybox script=bsdutils unshare=util-linux
 
 test: toolchain ## run every unit test and spec test, as root
 	@sh .ci/needs $(TEST_PARTS)

@@ -39,13 +39,14 @@ impl Authority {
         self.directory.path().join("ca.crt")
     }
 
-    /// A certificate for 127.0.0.1 and localhost, for servers and clients.
+    /// A certificate for 127.0.0.1, localhost and registry.example, for servers and clients.
     ///
     /// # Errors
     /// openssl fails.
     pub fn issue(&self, name: &str) -> io::Result<Identity> {
         let path = self.directory.path();
-        let extensions = "subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:false\n";
+        let extensions = "subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:registry.example\n\
+                          basicConstraints=CA:false\n";
         fs::write(path.join("extensions"), extensions)?;
         openssl(
             path,

@@ -2,6 +2,8 @@
 
 pub mod certificates;
 mod http;
+pub mod keeping;
 pub mod proxy;
 pub mod registry;
+pub mod relay;
 pub mod tokens;

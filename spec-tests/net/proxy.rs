@@ -1,7 +1,8 @@
-//! A proxy in front of a registry or daemon that counts requests, and breaks those that a test wants broken.
+//! A proxy in front of a registry or daemon that counts requests, and breaks those that a test wants broken. It is also one
+//! that clients know of: asked to CONNECT, it lets them through.
 
-use super::http;
 pub use super::http::Head;
+use super::{http, relay};
 use std::io::{self, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -24,6 +25,8 @@ pub enum Fault {
     Stall(u64, Duration),
     /// The answer goes through this first: status, headers, body.
     Edit(fn(&mut Reply)),
+    /// The registry is asked for this path and query instead.
+    Retarget(String),
 }
 
 /// A registry's answer, to be edited.
@@ -159,6 +162,16 @@ fn serve(shared: &Arc<Shared>, stream: TcpStream) -> io::Result<()> {
             http::answer(&head, client.get_mut(), status, &headers, &body)
         }
         Some(Fault::CutUpload(bytes)) => cut_upload(shared, &head, client, bytes),
+        None if head.method == "CONNECT" => {
+            let established = "HTTP/1.1 200 Connection established\r\n\r\n";
+            client.get_mut().write_all(established.as_bytes())?;
+            relay::pass(client.into_inner(), shared.upstream)
+        }
+        Some(Fault::Retarget(target)) => {
+            let mut head = head;
+            head.target = target;
+            forward(shared, &head, client, None)
+        }
         fault => forward(shared, &head, client, fault),
     }
 }
@@ -259,6 +272,6 @@ fn reply(
                 .collect();
             http::answer(head, client, reply.status, &headers, &reply.body)
         }
-        Fault::LoseAnswer | Fault::Answer(..) | Fault::CutUpload(_) => Ok(()),
+        Fault::LoseAnswer | Fault::Answer(..) | Fault::CutUpload(_) | Fault::Retarget(_) => Ok(()),
     }
 }
