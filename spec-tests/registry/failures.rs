@@ -217,6 +217,8 @@ fn caches_that_fail() {
         rebuild.passes("damaged", blobs(Fault::Edit(edit)), "Warning: ");
     }
     let old = tagged(&rebuild.registry, "cache");
+    // The layer's metadata has this: another cache image.
+    fs::write(rebuild.build.site.app.join("app.txt"), "other").unwrap();
     let rule = every("PUT", "/cache/manifests/", Fault::status(400));
     let words = "Warning: Failed to export cache";
     rebuild.passes("manifest refused", rule, words);

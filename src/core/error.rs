@@ -85,7 +85,12 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {}
 
 impl From<std::io::Error> for Error {
+    /// An error that was wrapped to pass through a reader or writer keeps its kind.
     fn from(error: std::io::Error) -> Self {
+        let wrapped = error.get_ref();
+        if let Some(wrapped) = wrapped.and_then(|wrapped| wrapped.downcast_ref::<Self>()) {
+            return Self::new(wrapped.kind, wrapped);
+        }
         let kind = match error.kind() {
             std::io::ErrorKind::NotFound => ErrorKind::NotFound,
             _ => ErrorKind::Other,

@@ -4,14 +4,14 @@ use super::{Cache, CacheForm, CacheUpdate, CachedLayer};
 use crate::image::Image;
 use crate::layer::{
     Compression, Layer, LayerRecipe, LayerSource, Outputs, Spool, SpooledBlob, Workers, build,
+    decompress,
 };
 use crate::oci::{Config, DiffId, ManifestKind};
 use crate::store::{ImageStore, Opened};
-use flate2::bufread::MultiGzDecoder;
 use lifecycle_core::data::label::CacheMetadata;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use std::env::temp_dir;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::num::NonZero;
 use std::sync::Arc;
 use tempfile::NamedTempFile;
@@ -19,7 +19,6 @@ use tempfile::NamedTempFile;
 /// The label that says what the layers are.
 pub const METADATA_LABEL: &str = "io.buildpacks.lifecycle.cache.metadata";
 const CREATED: &str = "1980-01-01T00:00:01Z";
-const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// What happens to the old image once the new one is there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,15 +99,8 @@ impl Cache for ImageCache {
             return Err(missing());
         };
         let blob = blobs.open(descriptor)?.ok_or_else(missing)?;
-        let mut blob = BufReader::new(blob);
-        let compressed = blob
-            .fill_buf()
-            .context(|| format!("read cache layer {diff_id}"))?
-            .starts_with(&GZIP);
-        match compressed {
-            true => Ok(Box::new(MultiGzDecoder::new(blob))),
-            false => Ok(Box::new(blob)),
-        }
+        let tar = decompress(blob).context(|| format!("read cache layer {diff_id}"))?;
+        Ok(Box::new(tar))
     }
 
     /// Nothing to do: a registry's blob has the right digest or none.

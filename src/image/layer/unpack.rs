@@ -72,9 +72,19 @@ pub(crate) enum Unpacked<R> {
 impl<R: Read> Read for Unpacked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Gzip(blob) => blob.read(buffer),
+            Self::Gzip(blob) => blob.read(buffer).map_err(damaged),
             Self::Plain(blob) => blob.read(buffer),
         }
+    }
+}
+
+/// Errors of the decompressor are damage; those of what it reads are what they are.
+fn damaged(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
+            io::Error::new(error.kind(), Error::new(ErrorKind::Corrupt, error))
+        }
+        _ => error,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Streams that are checked against a digest.
 
 use super::{DiffId, Digest};
+use lifecycle_core::error::{Error, ErrorKind};
 use sha2::{Digest as _, Sha256};
 use std::io::{self, Read};
 
@@ -36,9 +37,10 @@ impl<R: Read> Verified<R> {
 
     fn mismatch(&self, what: &str) -> io::Error {
         let expected = Digest::from_bytes(self.expected);
+        let cause = format!("expected content with digest {expected}; found {what}");
         io::Error::new(
             io::ErrorKind::InvalidData,
-            format!("expected content with digest {expected}; found {what}"),
+            Error::new(ErrorKind::Corrupt, cause),
         )
     }
 }

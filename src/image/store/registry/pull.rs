@@ -312,7 +312,8 @@ impl BlobReader {
                 Err(error) => error,
             };
             if attempt + 1 >= retry::ATTEMPTS {
-                return Err(failure);
+                // A registry that never comes to the end of a blob does not have it whole.
+                return Err(failure.with_kind(ErrorKind::Corrupt));
             }
             sleep(self.session.http.delay(attempt, None)).await;
             attempt += 1;
