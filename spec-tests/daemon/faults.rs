@@ -6,6 +6,7 @@ use spec_tests::net::proxy::{Fault, Head, Proxy, first};
 use spec_tests::pack::{Build, RUN_IMAGE};
 use spec_tests::site::work_directory;
 use spec_tests::subject::Outcome;
+use std::collections::BTreeSet;
 use std::fs::{self, File, Permissions};
 use std::net::SocketAddr;
 use std::os::unix::fs::PermissionsExt;
@@ -99,7 +100,17 @@ fn failed_loads_keep_the_old_image() {
     let (mut setup, address) = set_up_tcp(&["--tls=false"]);
     setup.build.create(&ARGS).unwrap();
     let old = setup.daemon.id("samples/app").unwrap();
-    setup.build.change_app("changed").unwrap();
+    let cache = setup.build.dir.join("launch-cache/committed");
+    let cached = || -> BTreeSet<_> {
+        let entries = fs::read_dir(&cache).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect()
+    };
+    let old_cache = cached();
+    // A layer that the cache would take.
+    let script = setup.build.dir.join("buildpacks/kept/1/bin/build");
+    let text = fs::read_to_string(&script).unwrap();
+    let text = text.replace("[ ! -e \"$1/kept.toml\" ]", "true");
+    fs::write(script, text.replace("echo kept", "echo other")).unwrap();
     let answer = |status, text: &str| Fault::Answer(status, Vec::new(), text.into());
     let stream_error = "{\"stream\":\"Loading\"}\n{\"errorDetail\":{\"message\":\"disk on fire\"},\"error\":\"disk on fire\"}\n";
     let nothing = "{\"stream\":\"Loaded image\"}\n";
@@ -151,6 +162,7 @@ fn failed_loads_keep_the_old_image() {
         assert_eq!(outcome.code, Some(62), "{target} {}", outcome.text);
         has(&outcome.text, &[cause, &host]);
         assert_eq!(setup.daemon.id("samples/app").unwrap(), old, "{cause}");
+        assert_eq!(cached(), old_cache, "{cause}");
     }
 }
 
