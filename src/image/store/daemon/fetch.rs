@@ -2,9 +2,10 @@
 //! `layer.tar` each, blobs by digest, compressed or not), so every file of the archive is hashed, and those that have
 //! a wanted diffID are kept.
 
-use super::{Shared, by_id};
+use super::{Shared, WORK_LIMIT, by_id};
 use crate::layer::{BlobSource, decompress};
 use crate::oci::{Descriptor, DiffId};
+use bollard::errors::Error as DockerError;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
@@ -126,11 +127,17 @@ fn fetch(
 /// The image `id` as the daemon hands it out.
 pub(super) fn archive(shared: &Shared, id: &str) -> tar::Archive<Chunks> {
     let (sender, receiver) = mpsc::channel(QUEUE);
-    let docker = shared.docker.clone();
+    // It collects all layers before it begins to answer.
+    let docker = shared.docker.clone().with_timeout(WORK_LIMIT);
     let name = by_id(id);
     shared.runtime.spawn(async move {
         let mut archive = std::pin::pin!(docker.export_image(&name));
-        while let Some(chunk) = archive.next().await {
+        loop {
+            let chunk = match tokio::time::timeout(WORK_LIMIT, archive.next()).await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => return,
+                Err(_) => Err(DockerError::RequestTimeoutError),
+            };
             let failed = chunk.is_err();
             if sender.send(chunk).await.is_err() || failed {
                 return;
@@ -145,7 +152,7 @@ pub(super) fn archive(shared: &Shared, id: &str) -> tar::Archive<Chunks> {
 
 /// What the daemon sends, for readers that wait.
 pub(super) struct Chunks {
-    receiver: mpsc::Receiver<Result<bytes::Bytes, bollard::errors::Error>>,
+    receiver: mpsc::Receiver<Result<bytes::Bytes, DockerError>>,
     current: io::Cursor<bytes::Bytes>,
 }
 

@@ -3,7 +3,7 @@
 use super::archive::{Archive, Form, Part, config_id};
 use super::contents::Contents;
 use super::fetch::SpooledTar;
-use super::{Seen, Shared, by_id, error, inspect};
+use super::{Seen, Shared, WORK_LIMIT, by_id, error, inspect};
 use crate::image::Image;
 use crate::layer::{self, BlobSource, Layer, LayerSource, Workers, decompress};
 use crate::oci::{Descriptor, DiffId};
@@ -20,8 +20,6 @@ use tokio::sync::mpsc;
 use tokio_stream::StreamExt;
 use tokio_stream::wrappers::ReceiverStream;
 
-/// How long the daemon may neither take nor say anything while it loads. It flushes to disk meanwhile.
-const LOAD_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// Chunks that may wait for the daemon, and their size in bytes.
 const QUEUE: usize = 4;
 const CHUNK: usize = 1 << 20;
@@ -206,7 +204,7 @@ async fn take(
     let options = ImportImageOptionsBuilder::default().quiet(false).build();
     let mut answers = std::pin::pin!(docker.import_image_stream(options, archive, None));
     loop {
-        match tokio::time::timeout(LOAD_LIMIT, answers.next()).await {
+        match tokio::time::timeout(WORK_LIMIT, answers.next()).await {
             Err(_) if taken.swap(false, Ordering::Relaxed) => {}
             Err(_) => return Err(DockerError::RequestTimeoutError),
             Ok(Some(answer)) => drop(answer?),

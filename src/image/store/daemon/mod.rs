@@ -27,10 +27,13 @@ use fetch::DaemonBlobs;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// How long the daemon may take to answer, in seconds. It waits for nobody in what is asked here, loading excepted.
+/// How long the daemon may take to answer, in seconds. It waits for nobody in what is asked here; whole images are another matter.
 const ANSWER_LIMIT: u64 = 120;
+/// How long it may neither take nor say anything while it packs or unpacks an image. It flushes to disk meanwhile.
+const WORK_LIMIT: Duration = Duration::from_secs(15 * 60);
 /// How many digits of an image's id people read.
 const SHORT_ID: usize = 12;
 /// The driver status of a daemon that keeps images in containerd's store (FACTS 9.3).
