@@ -122,13 +122,24 @@ fn attempt(
     let id = archive.id().hex();
     let checked = check(shared, image, &archive, &id);
     if checked.is_err() {
-        // Nobody knows this image by a name; if it stays, it only takes room.
-        let options = RemoveImageOptionsBuilder::default().build();
-        let _ = shared.ask(shared.docker.remove_image(&by_id(&id), Some(options), None));
+        discard(shared, &id);
     }
     Ok(checked
         .map(|()| id)
         .context(|| "compare the loaded image with what was sent"))
+}
+
+/// Removes the image `id` that only takes room if it stays: one without a name, as it may have been there before.
+fn discard(shared: &Shared, id: &str) {
+    let id = by_id(id);
+    let Ok(Some(found)) = shared.inspect(&id) else {
+        return;
+    };
+    if found.repo_tags.unwrap_or_default().is_empty() {
+        let options = RemoveImageOptionsBuilder::default().build();
+        // What went wrong before this is the error to tell.
+        let _ = shared.ask(shared.docker.remove_image(&id, Some(options), None));
+    }
 }
 
 /// Compares the image `id` with what was meant.
