@@ -5,7 +5,7 @@ STATIC := $(ARCH)-unknown-linux-musl
 # Everything the demo compiles goes here: release code without link-time optimisation.
 DEMO_BINARIES := target/$(STATIC)/demo
 
-.PHONY: help demo test test-docker lint bench release stacks builder sbom toolchain
+.PHONY: help demo test test-docker test-release lint bench release stacks builder sbom toolchain
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,13 @@ test-docker: toolchain ## build into daemons of its own, as root: Docker, Docker
 	@test "$$(id -u)" = 0 || { echo "missing: root, to start a Docker daemon" >&2; exit 1; }
 	cargo build --locked --profile demo --target $(STATIC) --package lifecycle --package launcher --bins
 	LIFECYCLE_DIR=$(CURDIR)/$(DEMO_BINARIES) cargo test --locked --package spec-tests --test daemon --test dockerfiles
+
+# Not of the release's profile: what is tested here is not its speed.
+test-release: RELEASE_PROFILE = demo
+test-release: builder ## test archives, lifecycle image and builder of both architectures, beside those that pack makes
+	@sh .ci/needs docker-registry skopeo busybox qemu-aarch64-static=qemu-user-static
+	sh .ci/pack
+	cargo test --locked --package spec-tests --test release
 
 lint: toolchain ## check formatting and run clippy; warnings are errors
 	cargo fmt --all --check
