@@ -22,7 +22,7 @@ pub fn rebase(app: &Image, old_top: &DiffId, new_base: &Image) -> Result<Image> 
     let Some((old_base, app_layers)) = top.and_then(|top| app.layers.split_at_checked(top + 1))
     else {
         let cause = format!(
-            "could not find base layer in image: {old_top} is none of its {} layers",
+            "could not find base layer in image: {old_top} is none of its {} layers; its label is of another image",
             app.layers.len()
         );
         return Err(Error::new(ErrorKind::NotFound, cause));

@@ -159,6 +159,21 @@ pub fn write_build_metadata(
         .context(|| "failed to write build metadata file")
 }
 
+/// Makes sure that a report can be written, as far as that can be told before there is one.
+///
+/// # Errors
+/// Its directory cannot be made, or takes no new file.
+pub fn check_report(path: &Path) -> Result<()> {
+    let context = || format!("write {}", path.display());
+    match path.parent() {
+        Some(parent) if !path.exists() && !parent.as_os_str().is_empty() => {
+            std::fs::create_dir_all(parent).context(context)?;
+            tempfile::tempfile_in(parent).map(drop).context(context)
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Writes report.toml.
 ///
 /// # Errors

@@ -1,5 +1,7 @@
 //! Rebaser: swaps the base image of an app image.
 
+mod plan;
+
 use super::stores::Stores;
 use super::{Command, documents};
 use crate::log::Log;
@@ -12,7 +14,7 @@ use lifecycle_core::data::report::Report;
 use lifecycle_core::error::{Error, ErrorKind, Result as CoreResult, ResultExt};
 use lifecycle_core::exit::{During, Failure, Phase};
 use lifecycle_image::image::Image;
-use lifecycle_image::oci::Reference;
+use lifecycle_image::oci::{Platform, Reference};
 use lifecycle_image::store::registry::Proof;
 use lifecycle_image::store::{ImageStore, Opened};
 
@@ -56,16 +58,22 @@ impl Command for Rebaser {
             return check(&app, &base, log).during(Phase::Rebase);
         }
         let _timer = log.timer("Rebaser");
-        let rebased = rebase::rebase(&rebase);
+        let rebased = rebase::rebase(&rebase)
+            .context(|| "failed to rebase")
+            .during(Phase::Rebase);
         if inputs.dry_run {
-            describe(&app, &base, rebased.as_ref(), log);
-            return rebased
-                .map(drop)
-                .context(|| "failed to rebase")
-                .during(Phase::Rebase);
+            let forced = rebase::rebase(&Rebase {
+                force: true,
+                ..rebase
+            });
+            plan::describe(inputs, &app, &base, forced.as_ref(), log);
+            return rebased.map(drop);
         }
-        let report = rebased
-            .and_then(|rebased| finish(inputs, store.as_ref(), &rebased, log))
+        // What cannot be reported is better not begun.
+        documents::check_report(&inputs.report)
+            .context(|| "failed to write rebase report")
+            .during(Phase::Rebase)?;
+        let report = finish(inputs, store.as_ref(), &rebased?, log)
             .context(|| "failed to rebase")
             .during(Phase::Rebase)?;
         documents::write_report(&inputs.report, &report)
@@ -115,7 +123,7 @@ impl Base {
     /// The first of the names in the label of `app` that can be opened.
     fn of(app: &App, inputs: &Inputs, store: &dyn ImageStore, log: &Log) -> CoreResult<Self> {
         let knows_run_images = inputs.platform_api.has(Feature::ForceRebase);
-        let names = rebase::run_image_names(&app.metadata, knows_run_images)?;
+        let names = rebase::run_image_names(&app.metadata, &app.name, knows_run_images)?;
         let registry = Reference::parse(&app.name)?.registry().to_owned();
         let mut failures = Vec::new();
         for name in mirror::candidates(&names, &registry) {
@@ -134,7 +142,14 @@ impl Base {
 }
 
 fn open(store: &dyn ImageStore, name: &str) -> CoreResult<Opened> {
-    let missing = || Error::new(ErrorKind::NotFound, format!("image '{name}' not found"));
+    let missing = || {
+        let platform = Platform::host();
+        let cause = format!(
+            "image '{name}' not found: there is no such name, or its index has nothing for {}/{}",
+            platform.os, platform.architecture
+        );
+        Error::new(ErrorKind::NotFound, cause)
+    };
     store.open(name)?.ok_or_else(missing)
 }
 
@@ -160,12 +175,7 @@ fn finish(
         .overridden
         .iter()
         .for_each(|refusal| log.warn(refusal));
-    let names: Vec<String> = inputs
-        .output_image
-        .iter()
-        .chain(&inputs.additional_tags)
-        .cloned()
-        .collect();
+    let names = names(inputs);
     let save = || save::save_together(store, &rebased.image, &names, log);
     let saved = progress::showing(&|| store.bytes_sent(), log, save)?;
     Ok(Report {
@@ -177,6 +187,12 @@ fn finish(
     })
 }
 
+/// The names under which the rebased image is written.
+fn names(inputs: &Inputs) -> Vec<String> {
+    let names = inputs.output_image.iter().chain(&inputs.additional_tags);
+    names.cloned().collect()
+}
+
 /// Says whether the image has its newest run image.
 fn check(app: &App, Base { opened: base, .. }: &Base, log: &Log) -> CoreResult<()> {
     if rebase::is_up_to_date(&app.metadata, base) {
@@ -186,72 +202,10 @@ fn check(app: &App, Base { opened: base, .. }: &Base, log: &Log) -> CoreResult<(
         ));
         return Ok(());
     }
-    let old = &app.metadata.run_image.reference;
+    let old = plan::or_unknown(&app.metadata.run_image.reference);
     let due = format!(
         "rebase of {} is due: from {old} to {}",
         app.name, base.identifier
     );
     Err(Error::new(ErrorKind::RebaseDue, due))
-}
-
-/// Prints what a rebase changes.
-fn describe(
-    app: &App,
-    Base { opened: base, .. }: &Base,
-    rebased: CoreResult<&Rebased, &Error>,
-    log: &Log,
-) {
-    let old = &app.metadata.run_image;
-    log.info(format_args!("Dry run: nothing is written"));
-    log.info(format_args!("Image:     {}", app.opened.identifier));
-    log.info(format_args!(
-        "Old base:  {} (top layer {})",
-        old.reference, old.top_layer
-    ));
-    log.info(format_args!(
-        "New base:  {} ({} layers)",
-        base.identifier,
-        base.image.layers.len()
-    ));
-    let rebased = match rebased {
-        Ok(rebased) => rebased,
-        Err(error) => return log.info(format_args!("Refused:   {error}")),
-    };
-    let (before, after) = (&app.opened.image, &rebased.image);
-    let stays = |image: &Image| {
-        image
-            .layers
-            .iter()
-            .map(|layer| layer.diff_id)
-            .collect::<Vec<_>>()
-    };
-    let (old_layers, new_layers) = (stays(before), stays(after));
-    let common = old_layers
-        .iter()
-        .rev()
-        .zip(new_layers.iter().rev())
-        .take_while(|(a, b)| a == b)
-        .count();
-    log.info(format_args!(
-        "Layers:    {} out, {} in, {common} stay",
-        old_layers.len() - common,
-        new_layers.len() - common
-    ));
-    let (old_labels, new_labels) = (before.config.labels(), after.config.labels());
-    for (key, value) in &new_labels {
-        match old_labels.get(key) {
-            Some(old) if old == value => {}
-            Some(old) => log.info(format_args!("Label:     {key}: {old} -> {value}")),
-            None => log.info(format_args!("Label:     {key}: {value} (new)")),
-        }
-    }
-    for key in old_labels
-        .keys()
-        .filter(|key| !new_labels.contains_key(*key))
-    {
-        log.info(format_args!("Label:     {key} (gone)"));
-    }
-    for refusal in &rebased.overridden {
-        log.info(format_args!("Overrides: {refusal}"));
-    }
 }

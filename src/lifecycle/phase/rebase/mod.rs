@@ -14,7 +14,8 @@ use lifecycle_image::oci::{Config, DiffId};
 use lifecycle_image::rebase as engine;
 use lifecycle_image::store::Opened;
 
-const METADATA_LABEL: &str = "io.buildpacks.lifecycle.metadata";
+/// The label that says what an app image consists of.
+pub const METADATA_LABEL: &str = "io.buildpacks.lifecycle.metadata";
 /// The time of rebased images (PLAT-REBASE-027).
 const CREATED: &str = "1980-01-01T00:00:01Z";
 const STACK_LABELS: &str = "io.buildpacks.stack.";
@@ -56,7 +57,7 @@ pub struct Rebased {
 pub fn metadata(app: &Image, name: &str) -> Result<LayersMetadata> {
     let missing = || {
         let cause = format!(
-            "image '{name}' has no label {METADATA_LABEL}: it is no app image that can be rebased"
+            "image '{name}' has no label {METADATA_LABEL}: only images that a lifecycle has built can be rebased"
         );
         Error::new(ErrorKind::NotFound, cause)
     };
@@ -69,9 +70,10 @@ pub fn metadata(app: &Image, name: &str) -> Result<LayersMetadata> {
 /// (PLAT-REBASE-009, 010).
 ///
 /// # Errors
-/// The label names none.
+/// The label of the image called `name` has none.
 pub fn run_image_names(
     metadata: &LayersMetadata,
+    name: &str,
     knows_run_images: bool,
 ) -> Result<RunImageMirrors> {
     let recorded = knows_run_images.then(|| of_record(&metadata.run_image));
@@ -81,7 +83,8 @@ pub fn run_image_names(
         .chain(stack)
         .find(|names| !names.image.is_empty())
         .ok_or_else(|| {
-            Error::other("-run-image is required when there is no run image metadata available")
+            let cause = "-run-image is required when there is no run image metadata available";
+            Error::other(format!("{cause} (app image '{name}')"))
         })
 }
 
@@ -99,17 +102,29 @@ fn of_stack(stack: &StackRecord) -> RunImageMirrors {
     }
 }
 
-/// Whether the image has this base already.
+/// Whether the image has this base already, be it by the name of a mirror.
 pub fn is_up_to_date(metadata: &LayersMetadata, base: &Opened) -> bool {
-    metadata.run_image.reference == base.identifier
+    let digest = |reference: &str| {
+        let (_, digest) = reference.rsplit_once('@').unwrap_or(("", reference));
+        digest.to_owned()
+    };
+    digest(&metadata.run_image.reference) == digest(&base.identifier)
         && Some(metadata.run_image.top_layer.as_str()) == top_layer(&base.image).as_deref()
 }
 
 /// The app image on its new base, with the labels that go with it.
 ///
 /// # Errors
-/// The two do not go together, and nothing is forced; or the label does not describe the image.
+/// The two do not go together, and nothing is forced; or the label does not describe the image. Both are named.
 pub fn rebase(rebase: &Rebase<'_>) -> Result<Rebased> {
+    swap(rebase).map_err(|error| {
+        let (app, base) = (rebase.app_name, rebase.base_name);
+        let named = format!("{error} (app image '{app}', new run image '{base}')");
+        Error::new(error.kind(), named)
+    })
+}
+
+fn swap(rebase: &Rebase<'_>) -> Result<Rebased> {
     let (app, base) = (&rebase.app.image, &rebase.base.image);
     let mut overridden = Vec::new();
     let mut refuse = |refusal: String| match rebase.force {
