@@ -75,7 +75,7 @@ fn what_would_change() {
         format!("Old base:  {current}"),
         format!("New base:  {newer}"),
         "Refused:   unable to satisfy target os/arch constraints".into(),
-        "Layers:    1 out, 1 in".into(),
+        "Layers:    2 out, 2 in".into(),
         "failed to rebase: unable to satisfy target".into(),
     ];
     check(&world, &["-dry-run", &app], 72, &refused);
@@ -84,7 +84,7 @@ fn what_would_change() {
         format!("Old base:  {current}"),
         format!("New base:  {newer}"),
         "Forced:    unable to satisfy target os/arch constraints".into(),
-        "Layers:    1 out, 1 in".into(),
+        "Layers:    2 out, 2 in".into(),
         format!("- {}", top_layer(&old)),
         format!("+ {}", top_layer(&new)),
         "Label:     io.buildpacks.base.distro.version: 1 -> 2".into(),

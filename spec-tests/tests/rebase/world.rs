@@ -7,6 +7,7 @@ use spec_tests::net::proxy::{Fault, Head, Proxy};
 use spec_tests::net::registry::Registry;
 use spec_tests::site::{Site, work_directory};
 use spec_tests::subject::{Outcome, Subject};
+use stacks::Platform;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::unix::fs::MetadataExt;
@@ -112,8 +113,11 @@ impl World {
         let definition = fs::read_to_string(definition).unwrap();
         let definition = definition.replace("VERSION_ID=1", &format!("VERSION_ID={version}"));
         let layout = TempDir::new().unwrap();
-        let mut rootfs = File::open(self.rootfs()).unwrap();
-        stacks::make(&change(definition), Some(&mut rootfs), layout.path()).unwrap();
+        let platform = Platform {
+            rootfs: Some(&self.rootfs()),
+            ..Platform::host()
+        };
+        stacks::make(&change(definition), vec![platform], layout.path()).unwrap();
         let from = format!("oci:{}", layout.path().display());
         skopeo(&[
             "copy",
