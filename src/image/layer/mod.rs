@@ -20,6 +20,7 @@ mod tests;
 mod unpack;
 mod walk;
 mod workers;
+mod zstd;
 
 pub use build::{Built, Compression, Outputs, Spool, build, diff_id, pack, size};
 pub(crate) use unpack::decompress;

@@ -1,5 +1,6 @@
 //! The tar of a layer that is at hand compressed.
 
+use super::zstd::ZstdDecoder;
 use super::{Layer, LayerSource};
 use flate2::read::MultiGzDecoder;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
@@ -13,8 +14,7 @@ const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// are compressed; media types lie.
 ///
 /// # Errors
-/// Kind `NotFound`: the store does not hold the layer's data. Kind `Corrupt`: an unknown compression. Or the store
-/// fails.
+/// Kind `NotFound`: the store does not hold the layer's data. Or the store fails.
 pub fn open_stored(layer: &Layer) -> Result<Box<dyn Read + Send>> {
     let diff_id = layer.diff_id;
     let missing = || {
@@ -40,24 +40,18 @@ pub fn open_stored(layer: &Layer) -> Result<Box<dyn Read + Send>> {
 /// The content of a layer's blob: what it starts with says how it is compressed.
 ///
 /// # Errors
-/// Kind `Corrupt`: an unknown compression. Or `blob` fails.
+/// `blob` fails.
 pub(crate) fn decompress<R: Read>(mut blob: R) -> Result<Unpacked<R>> {
     let mut start = Vec::with_capacity(ZSTD.len());
     blob.by_ref()
         .take(ZSTD.len() as u64)
         .read_to_end(&mut start)?;
-    if start == ZSTD {
-        return Err(Error::new(
-            ErrorKind::Corrupt,
-            "zstd compression is not supported",
-        ));
-    }
-    let compressed = start.starts_with(&GZIP);
+    let (gzip, zstd) = (start.starts_with(&GZIP), start == ZSTD);
     let blob = Cursor::new(start).chain(blob);
-    Ok(if compressed {
-        Unpacked::Gzip(Box::new(MultiGzDecoder::new(blob)))
-    } else {
-        Unpacked::Plain(blob)
+    Ok(match () {
+        () if gzip => Unpacked::Gzip(Box::new(MultiGzDecoder::new(blob))),
+        () if zstd => Unpacked::Zstd(Box::new(ZstdDecoder::new(blob))),
+        () => Unpacked::Plain(blob),
     })
 }
 
@@ -66,26 +60,28 @@ type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
 /// The tar in a blob.
 pub(crate) enum Unpacked<R> {
     Gzip(Box<MultiGzDecoder<Whole<R>>>),
+    Zstd(Box<ZstdDecoder<Whole<R>>>),
     Plain(Whole<R>),
 }
 
 impl<R: Read> Read for Unpacked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
-            Self::Gzip(blob) => blob.read(buffer).map_err(damaged),
+            Self::Gzip(blob) => blob.read(buffer).map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => damaged(error),
+                // What it reads from failed.
+                _ => error,
+            }),
+            Self::Zstd(blob) => blob.read(buffer),
             Self::Plain(blob) => blob.read(buffer),
         }
     }
 }
 
-/// Errors of the decompressor are damage; those of what it reads are what they are.
-fn damaged(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
-            io::Error::new(error.kind(), Error::new(ErrorKind::Corrupt, error))
-        }
-        _ => error,
-    }
+/// An error of a decompressor: its input is not what it should be.
+pub(super) fn damaged(error: impl std::fmt::Display) -> io::Error {
+    let cause = Error::new(ErrorKind::Corrupt, error);
+    io::Error::new(io::ErrorKind::InvalidData, cause)
 }
 
 #[cfg(test)]
@@ -134,7 +130,9 @@ mod tests {
         check(Some(b"content".to_vec()), Ok(b"content"));
         check(Some(b"x".to_vec()), Ok(b"x"));
         check(Some(Vec::new()), Ok(b""));
-        check(Some([&ZSTD[..], b"rest"].concat()), Err(ErrorKind::Corrupt));
+        let level = ruzstd::encoding::CompressionLevel::Fastest;
+        let zstd = ruzstd::encoding::compress_to_vec(&b"content"[..], level);
+        check(Some(zstd), Ok(b"content"));
         check(None, Err(ErrorKind::NotFound));
     }
 }
