@@ -14,10 +14,13 @@ use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RANGE};
 use reqwest::{Method, StatusCode, Url};
 use std::io::{self, Read};
 use std::sync::Arc;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 const DIGEST_HEADER: &str = "docker-content-digest";
+/// How many blobs are asked for at a time, each on a connection where the registry speaks HTTP/1.1.
+const CHECKS_AT_ONCE: usize = 8;
 
 /// The scope of reading `repository`.
 pub(super) fn pull_scope(repository: &str) -> String {
@@ -199,7 +202,7 @@ fn blob_request(
     Ok((Request::new(method, url), [pull_scope(repository)]))
 }
 
-/// Makes sure that the repository of `reference` has every one of `blobs`; all are asked for at once.
+/// Makes sure that the repository of `reference` has every one of `blobs`; several are asked for at once.
 ///
 /// # Errors
 /// Kind `Corrupt`: one is missing. Otherwise the registry fails.
@@ -209,9 +212,12 @@ pub(super) async fn check_blobs(
     blobs: Vec<Descriptor>,
 ) -> Result<()> {
     let mut checks = JoinSet::new();
+    let permits = Arc::new(Semaphore::new(CHECKS_AT_ONCE));
     for blob in blobs {
         let (session, repository) = (Arc::clone(session), reference.repository().to_owned());
+        let permits = Arc::clone(&permits);
         checks.spawn(async move {
+            let _permit = permits.acquire().await.map_err(Error::other)?;
             let (request, scopes) = blob_request(&session, Method::HEAD, &repository, &blob)?;
             let response = session.send(&request, &scopes).await?;
             match response.status() {
