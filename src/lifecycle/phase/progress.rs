@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 /// How often the line changes.
 const TICK: Duration = Duration::from_millis(250);
 const MEGABYTE: f64 = 1e6;
+/// The fewest bytes that are worth a line.
+const VISIBLE: u64 = 100_000;
 
 /// Does `work` while a line on the terminal, if there is one, says how many bytes have left and how fast; `sent` counts
-/// them. Nothing shows before the first.
+/// them. Nothing shows before there are some.
 pub fn showing<T>(sent: &(dyn Fn() -> u64 + Sync), log: &Log, work: impl FnOnce() -> T) -> T {
     if !log.is_live() {
         return work();
@@ -20,7 +22,7 @@ pub fn showing<T>(sent: &(dyn Fn() -> u64 + Sync), log: &Log, work: impl FnOnce(
             let (mut start, before) = (Instant::now(), sent());
             while wait.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
                 let bytes = sent().saturating_sub(before);
-                if bytes == 0 {
+                if bytes < VISIBLE {
                     start = Instant::now();
                     continue;
                 }
