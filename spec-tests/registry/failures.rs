@@ -188,8 +188,12 @@ fn exports_that_fail() {
     rebuild.fails("blob forbidden", rule, 62, "push blob sha256:");
     let rule = every("PUT", "/app/manifests/", Fault::status(400));
     rebuild.fails("manifest refused", rule, 62, "failed to write image");
-    let rule = every("POST", "/app/blobs/", Fault::status(403));
-    rebuild.fails("no write access", rule, 32, "read/write access");
+    for part in ["/app/blobs/", "/cache/blobs/"] {
+        let rule = every("POST", part, Fault::status(403));
+        rebuild.fails("no write access", rule, 32, "read/write access");
+    }
+    let rule = every("HEAD", "/run/manifests/", Fault::status(403));
+    rebuild.fails("no read access", rule, 32, "read access to");
 }
 
 /// A cache that cannot be read or written costs time, never the image.

@@ -11,8 +11,8 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
 
-/// Uploads to a registry at a time, and the requests beside them.
-const CONNECTIONS: usize = 8;
+/// Requests at a time, of which there are several times as many in all.
+const CONNECTIONS: usize = 16;
 
 /// The values, none of which may be there twice.
 fn distinct(values: &[String]) -> BTreeSet<&String> {

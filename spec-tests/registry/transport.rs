@@ -51,6 +51,20 @@ fn certificates_come_from_the_environment() {
     assert!(outcome.text.contains("certificate"), "{}", outcome.text);
 }
 
+#[test]
+fn insecure_registries_may_have_any_certificate() {
+    let authority = Authority::new().unwrap();
+    let registry = Registry::start(Access::Open, Transport::Tls(&authority)).unwrap();
+    let build = Build::with_run_image_in(registry.address());
+    let place = registry.address().to_string();
+    for (insecure, code) in [("127.0.0.1:", Some(0)), ("other.example", Some(32))] {
+        let mut command = build.creator(&place);
+        command.args(["-insecure-registry", insecure]);
+        let outcome = Outcome::of(command.arg(format!("{place}/app"))).unwrap();
+        assert_eq!(outcome.code, code, "{insecure}: {}", outcome.text);
+    }
+}
+
 /// The key of the client's certificate is for root alone: it is read before privileges drop.
 #[test]
 fn client_certificates_come_from_certs_d() {

@@ -47,9 +47,9 @@ impl Certificates {
             Some(Ok(own)) => Ok(Arc::clone(own)),
             Some(Err(cause)) => Err(Error::other(cause)),
             None => {
-                let dirs = self.dirs.iter().map(|dir| dir.join(registry));
-                dirs.fold(Ok(Own::default()), |own, dir| own?.and(&dir))
-                    .map(Arc::new)
+                let mut dirs = self.dirs.iter().map(|dir| dir.join(registry));
+                let own = dirs.try_fold(Own::default(), |own, dir| own.and(&dir))?;
+                Ok(Arc::new(own))
             }
         }
     }
