@@ -24,10 +24,10 @@ test: toolchain ## run every unit test and spec test, as root
 	cargo test --locked --workspace
 
 test-docker: toolchain ## build into daemons of its own, as root: Docker, Docker with the containerd image store, Podman
-	@sh .ci/needs busybox openssl dockerd=docker.io docker=docker.io mmdebstrap podman unshare=util-linux
+	@sh .ci/needs busybox openssl dockerd=docker.io docker=docker.io mmdebstrap podman unshare=util-linux docker-registry dpkg-deb=dpkg
 	@test "$$(id -u)" = 0 || { echo "missing: root, to start a Docker daemon" >&2; exit 1; }
 	cargo build --locked --profile demo --target $(STATIC) --package lifecycle --package launcher --bins
-	LIFECYCLE_DIR=$(CURDIR)/$(DEMO_BINARIES) cargo test --locked --package spec-tests --test daemon --test dockerfiles
+	LIFECYCLE_DIR=$(CURDIR)/$(DEMO_BINARIES) cargo test --locked --package spec-tests --test daemon --test dockerfiles --test extensions
 
 # Not of the release's profile: what is tested here is not its speed.
 test-release: RELEASE_PROFILE = demo
