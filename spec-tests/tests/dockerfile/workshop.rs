@@ -38,8 +38,7 @@ impl Workshop {
         fs::create_dir_all(workshop.path("own")).unwrap();
         chown(workshop.path("own"), Some(12345), Some(12345)).unwrap();
         workshop.write("app/a", "A\n");
-        let rootfs = busybox();
-        stacks::make(DEFINITION, Some(&mut &rootfs[..]), &workshop.path("base")).unwrap();
+        workshop.make_base("base", &busybox());
         workshop
     }
 
@@ -63,8 +62,17 @@ impl Workshop {
         header.as_old_mut().name[..name.len()].copy_from_slice(name);
         header.set_cksum();
         tar.append(&header, std::io::empty()).unwrap();
-        let rootfs = tar.into_inner().unwrap();
-        stacks::make(DEFINITION, Some(&mut &rootfs[..]), &self.path(layout)).unwrap();
+        self.make_base(layout, &tar.into_inner().unwrap());
+    }
+
+    fn make_base(&self, layout: &str, rootfs: &[u8]) {
+        let tar = self.path("rootfs.tar");
+        fs::write(&tar, rootfs).unwrap();
+        let platform = stacks::Platform {
+            rootfs: Some(&tar),
+            ..stacks::Platform::host()
+        };
+        stacks::make(DEFINITION, vec![platform], &self.path(layout)).unwrap();
     }
 
     /// Makes an image by a Dockerfile, whose `base` is the base image.

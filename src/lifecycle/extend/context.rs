@@ -145,6 +145,16 @@ impl Context {
         }
     }
 
+    /// Where the file or directory is that `source` names.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(super) fn place(&self, source: &str) -> Result<PathBuf> {
+        let real = resolve::resolve(&self.root, Path::new(source));
+        let real = real.context(|| format!("\"{source}\""))?;
+        Ok(resolve::below(&self.root, &real))
+    }
+
     /// What `name`, which may be a pattern, is in each of the directories.
     fn step(&self, directories: &[PathBuf], name: &OsStr) -> Result<Vec<PathBuf>> {
         let text = name.to_string_lossy();

@@ -2,6 +2,7 @@
 
 use super::context::{Context, Item, Tree};
 use super::disk::{Archive, Attributes, Disk, Owner, relative};
+use super::mode::Mode;
 use super::patterns::Patterns;
 use super::users;
 use crate::dockerfile::{Copy, Flag, Source};
@@ -26,7 +27,7 @@ pub(super) struct Copying {
     destination: String,
     /// What `--chown` says.
     owner: Option<Owner>,
-    mode: Option<u32>,
+    mode: Option<Mode>,
     /// Whether local archives are unpacked.
     unpacks: bool,
 }
@@ -96,6 +97,18 @@ impl Copying {
         })
     }
 
+    /// Everything that one path names, to be [described](Self::describe) and not written.
+    pub(super) fn of(context: &Context, source: &str) -> Result<Self> {
+        Ok(Self {
+            trees: context.find(source, &Patterns::default())?,
+            documents: Vec::new(),
+            destination: String::new(),
+            owner: None,
+            mode: None,
+            unpacks: false,
+        })
+    }
+
     /// What is copied, for the key of a cache: names, kinds, modes and contents.
     pub(super) fn describe(&self, context: &Context) -> Result<Vec<String>> {
         let mut parts = vec![format!("{:?} {:?}", self.owner, self.mode)];
@@ -127,7 +140,7 @@ impl Copying {
             let place = self.place_of_file(OsStr::new(name), disk, &mut touched)?;
             let attributes = Attributes {
                 owner: self.directory_owner(),
-                mode: self.mode.unwrap_or(0o644),
+                mode: self.mode_of(0o644, false),
                 modified: None,
             };
             disk.write_file(&place, &mut content.as_bytes(), attributes, None)?;
@@ -233,10 +246,15 @@ impl Copying {
         self.owner.unwrap_or_default()
     }
 
+    fn mode_of(&self, mode: u32, is_directory: bool) -> u32 {
+        let asked = self.mode.as_ref();
+        asked.map_or(mode, |asked| asked.apply(mode, is_directory))
+    }
+
     fn attributes(&self, item: &Item) -> Attributes {
         Attributes {
             owner: self.owner.unwrap_or(item.owner),
-            mode: self.mode.unwrap_or(item.mode),
+            mode: self.mode_of(item.mode, item.kind == FileType::Directory),
             modified: Some(item.modified),
         }
     }
@@ -298,7 +316,7 @@ impl Copying {
 #[derive(Default)]
 struct Flags {
     chown: Option<String>,
-    chmod: Option<u32>,
+    chmod: Option<Mode>,
     exclude: Vec<String>,
 }
 
@@ -312,16 +330,7 @@ impl Flags {
             };
             match flag.name.as_str() {
                 "chown" => read.chown = Some(value()?),
-                "chmod" => {
-                    let text = value()?;
-                    let mode = u32::from_str_radix(&text, 8).ok();
-                    let mode = mode.filter(|mode| *mode <= 0o7777);
-                    read.chmod = Some(mode.ok_or_else(|| {
-                        Error::other(format!(
-                            "--chmod={text} is not supported: use an octal number"
-                        ))
-                    })?);
-                }
+                "chmod" => read.chmod = Some(Mode::parse(&value()?)?),
                 "exclude" => read.exclude.push(value()?),
                 // A layer of its own is what every COPY makes here.
                 "link" => {}

@@ -13,6 +13,8 @@ mod context;
 mod copy;
 mod disk;
 pub mod jail;
+mod mode;
+mod mounts;
 pub mod namespace;
 mod patterns;
 mod process;

@@ -1,6 +1,7 @@
 //! Processes of `RUN`: with the rights of the image's user, and gone before the next instruction.
 
 use super::jail::Jail;
+use super::mounts::Held;
 use super::users::User;
 use crate::exec::Exit;
 use crate::platform::privileges;
@@ -24,6 +25,10 @@ pub(super) struct Process<'a> {
     pub(super) jail: Option<&'a Jail>,
     /// What is [in the jail](super::jail::SCRIPT) as well.
     pub(super) script: Option<&'a Path>,
+    /// What is mounted in the jail besides.
+    pub(super) mounts: &'a [Held],
+    /// Whether the jail is without a network.
+    pub(super) offline: bool,
 }
 
 /// Runs the process to its end, then kills what it left behind.
@@ -35,7 +40,10 @@ pub(super) fn run(process: &Process<'_>) -> Result<Exit> {
     let own = rustix::process::getpid();
     let _ = rustix::process::set_child_subreaper(Some(own));
     let name = process.argv.first().map(String::as_str).unwrap_or_default();
-    let room = process.jail.map(Jail::make_room).transpose()?;
+    let room = process
+        .jail
+        .map(|jail| jail.make_room(process.mounts))
+        .transpose()?;
     let child = spawn(process).context(|| format!("starting {name}"))?;
     let exit = finish(child, own).context(|| format!("waiting for {name}"));
     drop(room);

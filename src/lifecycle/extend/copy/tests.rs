@@ -136,6 +136,7 @@ fn directories_are_copied_by_content() {
         &["n 755 0:0 /", "n/l 777 0:0 x", "n/x 600 0:0 X"],
     );
     check("COPY --chmod=4711 a /m", &["m 4711 0:0 A"]);
+    check("COPY --chmod=u+x,go-r a /m", &["m 700 0:0 A"]);
 }
 
 #[test]
@@ -166,8 +167,8 @@ fn what_cannot_be_copied_is_an_error() {
     check_error("COPY ?* /m", many);
     check_error("COPY none /m", "\"none\": not found");
     check_error(
-        "COPY --chmod=u+x a /m",
-        "--chmod=u+x is not supported: use an octal number",
+        "COPY --chmod=u+y a /m",
+        "--chmod=u+y: neither octal nor like u=rwX,go=rX",
     );
     check_error("COPY --chown=who a /m", "unable to find user who");
     check_error("COPY --parents a /m", "--parents is not supported");

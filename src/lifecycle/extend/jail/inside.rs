@@ -1,11 +1,12 @@
 //! The inside of a jail: how the process there gets its root.
 
-use super::{NETWORK_FILES, SCRIPT};
+use super::{NETWORK_FILES, OFFLINE, SCRIPT};
+use crate::extend::mounts::Held;
 use crate::extend::namespace::unshare;
 use crate::extend::process;
 use crate::extend::users::User;
 use lifecycle_core::error::{Error, Result, ResultExt};
-use rustix::fs::CWD;
+use rustix::fs::{CWD, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::mount::{
     FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MountPropagationFlags, MoveMountFlags,
@@ -73,8 +74,9 @@ fn prepare(arguments: &[OsString]) -> Result<Command> {
         uid,
         gid,
         groups,
+        network,
         dir,
-        name,
+        count,
         rest @ ..,
     ] = arguments
     else {
@@ -90,9 +92,26 @@ fn prepare(arguments: &[OsString]) -> Result<Command> {
         groups: groups.map(id).collect::<Result<_>>()?,
         home: None,
     };
-    let script = Some(Path::new(script)).filter(|script| !script.as_os_str().is_empty());
+    let count: usize = text(count).parse().map_err(Error::other)?;
+    let (mounts, command) = rest.split_at_checked(count * 3).unwrap_or_default();
+    let (name, rest) = command
+        .split_first()
+        .ok_or_else(|| Error::other("no command"))?;
+    let mut mounts: Vec<_> = mounts
+        .as_chunks()
+        .0
+        .iter()
+        .map(|words| Held::from_words(words.each_ref()))
+        .collect();
+    // The script is one as well.
+    if !script.is_empty() {
+        mounts.push(Held::files(script.into(), Path::new(SCRIPT)));
+    }
     let root = Path::new(root);
-    enter(root, Path::new(network_files), script)
+    if network == OFFLINE {
+        unshare(UnshareFlags::NEWNET).context(|| "make a namespace for the network")?;
+    }
+    enter(root, Path::new(network_files), &mounts)
         .context(|| format!("enter {}", root.display()))?;
     process::become_user(&user)?;
     let mut command = Command::new(name);
@@ -101,7 +120,7 @@ fn prepare(arguments: &[OsString]) -> Result<Command> {
 }
 
 /// Takes this process into the jail.
-fn enter(root: &Path, network_files: &Path, script: Option<&Path>) -> Result<()> {
+fn enter(root: &Path, network_files: &Path, mounts: &[Held]) -> Result<()> {
     unshare(UnshareFlags::NEWNS).context(|| "make a namespace for mounts")?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private)
@@ -116,10 +135,19 @@ fn enter(root: &Path, network_files: &Path, script: Option<&Path>) -> Result<()>
     )?;
     let devices = DEVICES.map(|name| (name, outside(&Path::new("/dev").join(name))));
     let network = NETWORK_FILES.map(|name| (name, outside(&network_files.join(name))));
-    let script = script
-        .map(outside)
-        .transpose()
-        .context(|| "mount a script")?;
+    let mounts = mounts.iter().map(|mount| {
+        let held = match mount.source() {
+            Some(source) => outside(source).map_err(Error::from),
+            None => file_system(
+                "tmpfs",
+                MountAttrFlags::MOUNT_ATTR_NOSUID | MountAttrFlags::MOUNT_ATTR_NODEV,
+                &[],
+            ),
+        };
+        let held = held.context(|| format!("mount {}", mount.target().display()));
+        Ok((mount, held?))
+    });
+    let mounts = mounts.collect::<Result<Vec<_>>>()?;
     pivot(root)
         .map_err(io::Error::from)
         .context(|| "change the root")?;
@@ -137,9 +165,17 @@ fn enter(root: &Path, network_files: &Path, script: Option<&Path>) -> Result<()>
         }
     }
     fill_dev().context(|| "/dev")?;
-    if let Some(script) = script {
-        fs::write(SCRIPT, "").context(|| SCRIPT)?;
-        place(&script, Path::new(SCRIPT))?;
+    for (mount, held) in &mounts {
+        let target = mount.target();
+        if target == Path::new(SCRIPT) {
+            fs::write(SCRIPT, "").context(|| SCRIPT)?;
+        }
+        place(held, target)?;
+        if mount.is_read_only() {
+            protect(target)
+                .map_err(io::Error::from)
+                .context(|| target.display().to_string())?;
+        }
     }
     protect_proc();
     for (name, file) in network {
@@ -215,6 +251,24 @@ fn attach(mount: &OwnedFd, path: &Path) -> io::Result<()> {
     )?)
 }
 
+/// Makes a mount read-only. What else its file system forbids stays forbidden: the kernel insists.
+fn protect(path: &Path) -> Result<(), Errno> {
+    let now = rustix::fs::statvfs(path)?.f_flag;
+    let kept = [
+        (StatVfsMountFlags::NOSUID, MountFlags::NOSUID),
+        (StatVfsMountFlags::NODEV, MountFlags::NODEV),
+        (StatVfsMountFlags::NOEXEC, MountFlags::NOEXEC),
+        (StatVfsMountFlags::NOATIME, MountFlags::NOATIME),
+        (StatVfsMountFlags::NODIRATIME, MountFlags::NODIRATIME),
+        (StatVfsMountFlags::RELATIME, MountFlags::RELATIME),
+    ];
+    let kept = kept.iter().filter(|(set, _)| now.contains(*set));
+    let flags = kept.fold(MountFlags::BIND | MountFlags::RDONLY, |flags, (_, flag)| {
+        flags | *flag
+    });
+    rustix::mount::mount_remount(path, flags, c"")
+}
+
 fn fill_dev() -> io::Result<()> {
     for (name, target) in LINKS {
         symlink(target, Path::new("/dev").join(name))?;
@@ -238,13 +292,7 @@ fn fill_dev() -> io::Result<()> {
 fn protect_proc() {
     let proc = Path::new("/proc");
     for path in READ_ONLY.map(|name| proc.join(name)) {
-        let flags = MountFlags::BIND
-            | MountFlags::RDONLY
-            | MountFlags::NOSUID
-            | MountFlags::NODEV
-            | MountFlags::NOEXEC;
-        let _ = rustix::mount::mount_bind(&path, &path)
-            .and_then(|()| rustix::mount::mount_remount(&path, flags, c""));
+        let _ = rustix::mount::mount_bind(&path, &path).and_then(|()| protect(&path));
     }
     for path in HIDDEN.map(|name| proc.join(name)) {
         let _ = rustix::mount::mount_bind("/dev/null", path);

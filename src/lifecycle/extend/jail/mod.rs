@@ -7,6 +7,7 @@ mod inside;
 
 pub use inside::init;
 
+use super::mounts::Held;
 use super::namespace::{Owners, unshare};
 use super::process::Process;
 use super::resolve::{below, resolve};
@@ -21,6 +22,8 @@ use std::process::{Child, Command, Stdio};
 /// Where a script is that is executed as a file.
 pub(super) const SCRIPT: &str = "/dev/script";
 
+/// What says that the process has no network.
+const OFFLINE: &str = "offline";
 /// What says how to find other machines.
 const NETWORK_FILES: [&str; 2] = ["hosts", "resolv.conf"];
 /// A directory that processes take for their root.
@@ -29,15 +32,17 @@ pub struct Jail {
     owners: Owners,
     /// Copies of this machine's: whoever writes to them changes nothing.
     network_files: tempfile::TempDir,
+    /// Where directories are that `RUN --mount=type=cache` keeps.
+    cache_mounts: PathBuf,
 }
 
 impl Jail {
     /// A jail in `root`, by a process that has [entered](super::namespace::enter) a user namespace. Small files are put
-    /// into `work_dir`.
+    /// into `work_dir`, what `RUN --mount=type=cache` keeps into `cache_mounts`.
     ///
     /// # Errors
     /// A file cannot be written.
-    pub fn new(root: &Path, owners: Owners, work_dir: &Path) -> Result<Self> {
+    pub fn new(root: &Path, owners: Owners, work_dir: &Path, cache_mounts: &Path) -> Result<Self> {
         let network_files = tempfile::tempdir_in(work_dir).context(|| "prepare /etc")?;
         for name in NETWORK_FILES {
             let text = fs::read(Path::new("/etc").join(name)).unwrap_or_default();
@@ -48,12 +53,17 @@ impl Jail {
             root: root.to_owned(),
             owners,
             network_files,
+            cache_mounts: cache_mounts.to_owned(),
         })
     }
 
     /// Whose files there are.
     pub(super) fn owners(&self) -> Owners {
         self.owners
+    }
+
+    pub(super) fn cache_mounts(&self) -> &Path {
+        &self.cache_mounts
     }
 
     /// Starts a process in the jail, which is alone there.
@@ -73,7 +83,10 @@ impl Jail {
             .arg(self.network_files.path())
             .arg(process.script.unwrap_or(Path::new("")))
             .args([uid.to_string(), gid.to_string(), groups.join(",")])
+            .arg(if process.offline { OFFLINE } else { "" })
             .arg(process.dir)
+            .arg(process.mounts.len().to_string())
+            .args(process.mounts.iter().flat_map(Held::words))
             .args(process.argv)
             .env_clear()
             .envs(process.env.iter().map(|(name, value)| (name, value)))
@@ -87,7 +100,7 @@ impl Jail {
     ///
     /// # Errors
     /// There is something else in its place.
-    pub(super) fn make_room(&self) -> Result<Stubs<'_>> {
+    pub(super) fn make_room(&self, mounts: &[Held]) -> Result<Stubs<'_>> {
         let mut stubs = Stubs {
             root: &self.root,
             made: Vec::new(),
@@ -99,6 +112,12 @@ impl Jail {
         }
         for name in NETWORK_FILES {
             stubs.file(&Path::new("/etc").join(name));
+        }
+        for mount in mounts {
+            let target = mount.target();
+            stubs
+                .target(target, mount.is_directory())
+                .context(|| target.display().to_string())?;
         }
         Ok(stubs)
     }
@@ -116,11 +135,26 @@ impl Stubs<'_> {
             Ok(real) if below(self.root, &real).is_dir() => Ok(()),
             Ok(_) => Err(Error::other("not a directory")),
             Err(_) => {
-                let path = below(self.root, path);
+                let name = path.file_name().unwrap_or_default();
+                let parent = resolve(self.root, path.parent().unwrap_or(path))?;
+                let path = below(self.root, &parent).join(name);
                 fs::create_dir(&path)?;
                 self.made.push(path);
                 Ok(())
             }
+        }
+    }
+
+    /// Room for a mount, and the directories on its way.
+    fn target(&mut self, path: &Path, is_directory: bool) -> Result<()> {
+        let mut parents: Vec<_> = path.ancestors().skip(1).collect();
+        parents.reverse();
+        for parent in parents {
+            self.directory(parent)?;
+        }
+        match is_directory {
+            true => self.directory(path),
+            false => Ok(self.file(path)),
         }
     }
 

@@ -150,7 +150,12 @@ fn machine<'m>(
         Root::Container { ignored } => (ignored.clone(), None),
         Root::Directory { owners, .. } => (
             Ignored::default(),
-            Some(Jail::new(root, owners, build.work_dir)?),
+            Some(Jail::new(
+                root,
+                owners,
+                build.work_dir,
+                &cache_mounts(build),
+            )?),
         ),
     };
     let cache = build
@@ -164,6 +169,12 @@ fn machine<'m>(
         build.proxies.clone(),
         log.clone(),
     ))
+}
+
+/// Where directories are that `RUN --mount=type=cache` keeps: with the other caches, else as long as the build.
+fn cache_mounts(build: &Build<'_>) -> PathBuf {
+    let directory = build.cache.map(|(directory, _)| directory);
+    directory.unwrap_or(build.work_dir).join("mounts")
 }
 
 /// An instruction that changed no file leaves no layer; the executor makes one of each for the extender's contract.

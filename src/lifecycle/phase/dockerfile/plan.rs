@@ -1,6 +1,6 @@
 //! Which stages of a Dockerfile are needed, and what they begin with.
 
-use crate::dockerfile::{Copy, Dockerfile, Flag, Instruction, Stage, expand};
+use crate::dockerfile::{Copy, Dockerfile, Flag, Instruction, Run, Stage, expand};
 use lifecycle_core::error::{Error, Result, ResultExt};
 use lifecycle_image::oci::Platform;
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,15 +70,14 @@ impl Plan {
         }
         self.stages.insert(at, base);
         for step in &stage.steps {
-            let Some(name) = copied_from(&step.instruction) else {
-                continue;
-            };
-            match origin(file, at, name)
-                .context(|| format!("line {} ({})", step.line, step.text))?
-            {
-                Source::Stage(other) => self.add(file, other, globals)?,
-                Source::Image(name) => drop(self.copied.insert(name)),
-                Source::Scratch => {}
+            for name in origins(&step.instruction) {
+                let origin = origin(file, at, name);
+                let place = || format!("line {} ({})", step.line, step.text);
+                match origin.context(place)? {
+                    Source::Stage(other) => self.add(file, other, globals)?,
+                    Source::Image(name) => drop(self.copied.insert(name)),
+                    Source::Scratch => {}
+                }
             }
         }
         Ok(())
@@ -185,16 +184,23 @@ fn stage_called(file: &Dockerfile, name: &str, end: usize) -> Option<usize> {
     named.or_else(|| name.parse().ok().filter(|number| *number < end))
 }
 
-fn copied_from(instruction: &Instruction) -> Option<&str> {
-    let Instruction::Copy(Copy { flags, .. }) = instruction else {
-        return None;
-    };
-    flag(flags, "from")
+/// What `COPY --from=` and `RUN --mount=from=` name.
+fn origins(instruction: &Instruction) -> Vec<&str> {
+    match instruction {
+        Instruction::Copy(Copy { flags, .. }) => values(flags, "from").collect(),
+        Instruction::Run(Run { flags, .. }) => {
+            let options = values(flags, "mount").flat_map(|mount| mount.split(','));
+            options
+                .filter_map(|option| option.strip_prefix("from="))
+                .collect()
+        }
+        _ => Vec::new(),
+    }
 }
 
-fn flag<'f>(flags: &'f [Flag], name: &str) -> Option<&'f str> {
-    let flag = flags.iter().find(|flag| flag.name == name)?;
-    Some(flag.value.as_deref().unwrap_or_default())
+fn values<'f>(flags: &'f [Flag], name: &'f str) -> impl Iterator<Item = &'f str> {
+    let named = flags.iter().filter(move |flag| flag.name == name);
+    named.map(|flag| flag.value.as_deref().unwrap_or_default())
 }
 
 fn filled(text: &str, escape: char, values: &[(String, String)]) -> Result<String> {
