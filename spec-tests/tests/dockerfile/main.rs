@@ -80,9 +80,9 @@ fn images_have_the_files_that_instructions_say() {
         ),
         ("FROM base\nRUN sleep 100 & echo > /g", "g", "\n"),
         (
-            "FROM base\nRUN --mount=target=/c cat /c/app/a > /g; echo x > /c/x || echo no >> /g; ls / | grep c >> /g",
+            "FROM base\nRUN --mount=target=/c cat /c/app/a > /g; echo x > /c/x || echo no >> /g",
             "g",
-            "A\nno\nc\nproc\n",
+            "A\nno\n",
         ),
         (
             "FROM base AS one\nRUN echo 1 > /f\nFROM base\nRUN --mount=from=one,source=/f,target=/deep/f cat /deep/f > /g\nRUN ls -d /deep >> /g; true",
