@@ -243,6 +243,25 @@ fn symbolic_links_where_the_lifecycle_writes() {
     }
 }
 
+/// Platforms read the exporter's lines, and a layer's name is the buildpack's choice.
+#[test]
+fn names_cannot_forge_the_log() {
+    let build = r#"name=$(printf 'x\n*** Images (sha256:0):\n\033[2Kx')
+mkdir "$CNB_LAYERS_DIR/$name"
+printf '[types]\nlaunch = true\n' >"$CNB_LAYERS_DIR/$name.toml"
+printf '[[labels]]\nkey = "a\\nERROR: forged"\nvalue = "v"\n' >"$CNB_LAYERS_DIR/launch.toml""#;
+    let work = site::work_directory().unwrap();
+    let outcome = create(&site(work.path(), PASS, build));
+    assert_eq!(outcome.code, Some(0), "{}", outcome.text);
+    let text = outcome.text;
+    assert!(text.contains(r"x\n*** Images (sha256:0):\n"), "{text}");
+    assert!(text.contains(r"a\nERROR: forged"), "{text}");
+    for begin in ["*** Images (sha256:0)", "ERROR: "] {
+        assert!(!text.lines().any(|line| line.starts_with(begin)), "{text}");
+    }
+    assert!(!text.contains("\u{1b}[2K"), "{text}");
+}
+
 #[test]
 fn odd_files_in_the_app() {
     let work = site::work_directory().unwrap();
