@@ -40,8 +40,9 @@ lint: toolchain ## check formatting and run clippy; warnings are errors
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
-bench: toolchain ## compare release binaries with another lifecycle: make bench BASELINE=<directory>
+bench: toolchain ## compare release binaries with another lifecycle, as root: make bench BASELINE=<directory>
 	@sh .ci/needs docker-registry skopeo busybox dockerd=docker.io docker=docker.io
+	@test "$$(id -u)" = 0 || { echo "missing: root, to start a Docker daemon" >&2; exit 1; }
 	@test -n "$(BASELINE)" || { echo "make bench: say what to compare with: BASELINE=<directory with lifecycle and launcher>"; exit 1; }
 	cargo build --locked --release --target $(STATIC) --bins
 	cargo build --locked --profile launcher --target $(STATIC) --package launcher

@@ -60,6 +60,13 @@ fn an_app_moves_to_a_newer_run_image() {
         .unwrap();
     assert_eq!(mark, "newer");
 
+    // Under another name it is the same image.
+    let previous = ["-previous-image", "samples/app", "samples/copy"];
+    build
+        .done("rebaser", &[&rebase[..], &previous].concat())
+        .unwrap();
+    assert_eq!(daemon.id("samples/copy").unwrap(), id);
+
     // The next build goes on from what was rebased.
     let text = build
         .create(&["-run-image", RUN_IMAGE, "samples/app"])
