@@ -159,6 +159,13 @@ fn helpers_are_asked() {
     check_config(config, nothing, "r", basic("u", "p"), "config.json");
     check_config(
         config,
+        "echo s3cret; exec sleep 30",
+        "r",
+        Credentials::Anonymous,
+        "no answer after 1s",
+    );
+    check_config(
+        config,
         "echo s3cret; exit 1",
         "r",
         Credentials::Anonymous,
