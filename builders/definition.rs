@@ -1,16 +1,13 @@
 //! builder.toml.
 
 use crate::invalid;
-use crate::module::Module;
+use crate::module::{MAX_DOCUMENT, Module};
 use lifecycle_core::data::ModuleKind;
 use lifecycle_core::data::order::{Order, Orders};
 use lifecycle_core::error::{Result, ResultExt};
 use lifecycle_core::value::{Table, Value};
 use lifecycle_core::{file, toml};
 use std::path::Path;
-
-/// The largest builder.toml or buildpack.toml that is read, in bytes.
-pub(crate) const MAX_DOCUMENT: u64 = 4 << 20;
 
 /// What makes a builder, platforms and lifecycle excepted.
 pub(crate) struct Definition {

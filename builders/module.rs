@@ -1,6 +1,5 @@
 //! Buildpacks and extensions from directories.
 
-use crate::definition::MAX_DOCUMENT;
 use crate::invalid;
 use lifecycle_core::data::ModuleKind;
 use lifecycle_core::data::descriptor::Descriptor;
@@ -11,6 +10,9 @@ use lifecycle_core::toml;
 use lifecycle_core::value::{Table, Value};
 use release::files::Files;
 use std::path::{Path, PathBuf};
+
+/// The largest builder.toml or buildpack.toml that is read, in bytes.
+pub(crate) const MAX_DOCUMENT: u64 = 4 << 20;
 
 /// A buildpack or extension.
 #[derive(Debug)]
