@@ -109,6 +109,11 @@ fn files() {
             "USER 1234\nRUN id -u > /tmp/u; id -G >> /tmp/u",
             &["tmp 1777 0:0 /", "tmp/u 644 1234:0 1234,0"],
         ),
+        // Neither the environment nor the memory of the lifecycle is its to read.
+        (
+            "USER 1234\nRUN for f in environ mem maps; do cat /proc/$PPID/$f > /dev/null 2>&1 && exit 1; done; echo hidden > /tmp/h",
+            &["tmp 1777 0:0 /", "tmp/h 644 1234:0 hidden"],
+        ),
         (
             "USER 1234:55\nRUN id -G > /tmp/u",
             &["tmp 1777 0:0 /", "tmp/u 644 1234:55 55"],
@@ -385,5 +390,18 @@ fn outside_of_containers_nothing_happens() {
             outcome.text
         );
         assert!(!container.exists("f"));
+    }
+}
+
+/// Files that run with somebody else's rights are kept, and named.
+#[test]
+fn set_id_files_are_listed() {
+    let container = Container::new();
+    let outcome = container
+        .extend(&["USER root\nRUN touch /u /g && chmod 4755 /u && chmod 2755 /g\nUSER 1234"]);
+    assert_eq!(outcome.code, Some(0), "{}", outcome.text);
+    for name in ["/g", "/u"] {
+        let line = format!("{name} runs with the rights of its owner or group (set-id)");
+        assert!(outcome.text.contains(&line), "{}", outcome.text);
     }
 }

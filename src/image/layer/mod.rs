@@ -23,8 +23,7 @@ mod workers;
 mod zstd;
 
 pub use build::{Built, Compression, Outputs, Spool, build, diff_id, pack, size};
-pub(crate) use unpack::decompress;
-pub use unpack::open_stored;
+pub use unpack::{Unpacked, decompress, open_stored};
 pub use workers::Workers;
 
 use crate::oci::{Descriptor, DiffId, History};

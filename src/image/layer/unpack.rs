@@ -37,28 +37,30 @@ pub fn open_stored(layer: &Layer) -> Result<Box<dyn Read + Send>> {
     Ok(Box::new(tar))
 }
 
-/// The content of a layer's blob: what it starts with says how it is compressed.
+/// The content of a layer's blob, or of any file: what it starts with says how it is compressed, by gzip, zstd or not at all.
 ///
 /// # Errors
 /// `blob` fails.
-pub(crate) fn decompress<R: Read>(mut blob: R) -> Result<Unpacked<R>> {
+pub fn decompress<R: Read>(mut blob: R) -> Result<Unpacked<R>> {
     let mut start = Vec::with_capacity(ZSTD.len());
     blob.by_ref()
         .take(ZSTD.len() as u64)
         .read_to_end(&mut start)?;
     let (gzip, zstd) = (start.starts_with(&GZIP), start == ZSTD);
     let blob = Cursor::new(start).chain(blob);
-    Ok(match () {
-        () if gzip => Unpacked::Gzip(Box::new(MultiGzDecoder::new(blob))),
-        () if zstd => Unpacked::Zstd(Box::new(ZstdDecoder::new(blob))),
-        () => Unpacked::Plain(blob),
-    })
+    Ok(Unpacked(match () {
+        () if gzip => Content::Gzip(Box::new(MultiGzDecoder::new(blob))),
+        () if zstd => Content::Zstd(Box::new(ZstdDecoder::new(blob))),
+        () => Content::Plain(blob),
+    }))
 }
 
 type Whole<R> = Chain<Cursor<Vec<u8>>, R>;
 
-/// The tar in a blob.
-pub(crate) enum Unpacked<R> {
+/// What is in a blob.
+pub struct Unpacked<R>(Content<R>);
+
+enum Content<R> {
     Gzip(Box<MultiGzDecoder<Whole<R>>>),
     Zstd(Box<ZstdDecoder<Whole<R>>>),
     Plain(Whole<R>),
@@ -66,14 +68,14 @@ pub(crate) enum Unpacked<R> {
 
 impl<R: Read> Read for Unpacked<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Gzip(blob) => blob.read(buffer).map_err(|error| match error.kind() {
+        match &mut self.0 {
+            Content::Gzip(blob) => blob.read(buffer).map_err(|error| match error.kind() {
                 io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => damaged(error),
                 // What it reads from failed.
                 _ => error,
             }),
-            Self::Zstd(blob) => blob.read(buffer),
-            Self::Plain(blob) => blob.read(buffer),
+            Content::Zstd(blob) => blob.read(buffer),
+            Content::Plain(blob) => blob.read(buffer),
         }
     }
 }

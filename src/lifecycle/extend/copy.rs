@@ -6,8 +6,8 @@ use super::mode::Mode;
 use super::patterns::Patterns;
 use super::users;
 use crate::dockerfile::{Copy, Flag, Source};
-use flate2::read::MultiGzDecoder;
 use lifecycle_core::error::{Error, Result, ResultExt};
+use lifecycle_image::layer::decompress;
 use lifecycle_image::oci::DiffId;
 use rustix::fs::FileType;
 use std::collections::{BTreeSet, HashMap};
@@ -359,11 +359,7 @@ fn archive(mut file: File, name: &OsStr) -> Result<Option<Box<dyn Read>>> {
     let mut magic = Vec::new();
     (&mut file).take(6).read_to_end(&mut magic)?;
     file.rewind()?;
-    let foreign: [(&[u8], &str); 3] = [
-        (b"BZh", "bzip2"),
-        (b"\xfd7zXZ\0", "xz"),
-        (b"\x28\xb5\x2f\xfd", "zstd"),
-    ];
+    let foreign: [(&[u8], &str); 2] = [(b"BZh", "bzip2"), (b"\xfd7zXZ\0", "xz")];
     if let Some((_, method)) = foreign.iter().find(|(start, _)| magic.starts_with(start)) {
         let name = name.to_string_lossy();
         return match name.contains(".t") {
@@ -373,17 +369,12 @@ fn archive(mut file: File, name: &OsStr) -> Result<Option<Box<dyn Read>>> {
             false => Ok(None),
         };
     }
-    let reopen = file.try_clone()?;
-    let open = |file: File| -> Box<dyn Read> {
-        match magic.starts_with(&[0x1f, 0x8b]) {
-            true => Box::new(MultiGzDecoder::new(io::BufReader::new(file))),
-            false => Box::new(io::BufReader::new(file)),
-        }
-    };
-    let is_tar = super::tar::is_tar(open(file));
-    let mut file = reopen;
+    let is_tar = super::tar::is_tar(decompress(io::BufReader::new(&file))?);
     file.rewind()?;
-    Ok(is_tar.then(|| open(file)))
+    match is_tar {
+        true => Ok(Some(Box::new(decompress(io::BufReader::new(file))?))),
+        false => Ok(None),
+    }
 }
 
 #[cfg(test)]

@@ -81,7 +81,7 @@ impl Change {
         match self.operator {
             '+' => mode | bits,
             '-' => mode & !bits,
-            _ => mode & !self.who | bits,
+            _ => (mode & !self.who) | bits,
         }
     }
 
@@ -91,10 +91,10 @@ impl Change {
             'w' => 0o222,
             'x' => 0o111,
             'X' if is_directory || mode & 0o111 != 0 => 0o111,
-            'u' => (mode >> 6 & 0o7) * 0o111,
-            'g' => (mode >> 3 & 0o7) * 0o111,
+            'u' => ((mode >> 6) & 0o7) * 0o111,
+            'g' => ((mode >> 3) & 0o7) * 0o111,
             'o' => (mode & 0o7) * 0o111,
-            's' => return (self.who & 0o100) * 0o40 | (self.who & 0o10) * 0o200,
+            's' => return ((self.who & 0o100) * 0o40) | ((self.who & 0o10) * 0o200),
             't' => return 0o1000,
             _ => 0,
         };

@@ -336,3 +336,6 @@ pub fn save(extended: &Extended, extended_dir: &Path, log: &Log) -> Result<()> {
     let saved = saved.and_then(|saved| saved.names.into_iter().try_for_each(|(_, result)| result));
     saved.context(|| "failed to copy extended image to output directory")
 }
+
+#[cfg(test)]
+mod tests;

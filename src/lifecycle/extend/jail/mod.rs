@@ -152,10 +152,11 @@ impl Stubs<'_> {
         for parent in parents {
             self.directory(parent)?;
         }
-        match is_directory {
-            true => self.directory(path),
-            false => Ok(self.file(path)),
+        if is_directory {
+            return self.directory(path);
         }
+        self.file(path);
+        Ok(())
     }
 
     /// A link to nowhere stays one: then other machines have no names.
