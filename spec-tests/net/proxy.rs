@@ -19,6 +19,8 @@ pub enum Fault {
     CutUpload(u64),
     /// The registry does what it shall, but its answer is lost.
     LoseAnswer,
+    /// The registry does what it shall, but there is no answer for a time, and then none.
+    Silence(Duration),
     /// The connection breaks after so many bytes of the answer's body.
     CutDownload(u64),
     /// Nothing more comes after so many bytes of the answer's body, for a time.
@@ -252,6 +254,10 @@ fn reply(
         Fault::Stall(bytes, time) => {
             client.write_all(text.as_bytes())?;
             io::copy(&mut answer.take(bytes), client)?;
+            thread::sleep(time);
+            Ok(())
+        }
+        Fault::Silence(time) => {
             thread::sleep(time);
             Ok(())
         }

@@ -70,6 +70,19 @@ fn uploads_survive_broken_connections() {
 }
 
 #[test]
+fn uploads_survive_silence() {
+    let silence = || Fault::Silence(Duration::from_secs(2));
+    check_push(1, "POST", "/uploads/", SMALL, silence());
+    check_push(1, "PATCH", "/uploads/", LARGE, silence());
+    check_push(1, "PUT", "/manifests/", SMALL, silence());
+    let registry = Registry::open().unwrap();
+    let rule = first(1, "PUT", "/uploads/", silence());
+    let proxy = Proxy::start(registry.address(), rule).unwrap();
+    save(&store(), &image(1, LARGE), &name(proxy.address(), "app")).unwrap();
+    read_layers(&open(&store(), &name(registry.address(), "app")).image).unwrap();
+}
+
+#[test]
 fn a_lost_answer_to_the_end_of_an_upload_is_looked_up() {
     for size in [SMALL, LARGE] {
         let registry = Registry::open().unwrap();
