@@ -2,7 +2,7 @@
 //! another, on the same inputs.
 //!
 //! Prints wall time, CPU time and peak resident memory of each, and the ratios. Files come from this machine's /usr.
-//! A part is a module with its rows. `large` (two layers, 3 GB) runs only when it is asked for.
+//! A part is a module with its rows. `large` (two layers, 3 GB) and `extend` run only when they are asked for.
 //!
 //! It works below `TMPDIR`, with 6 GB at most. In a tmpfs the numbers are free of the disk, but restored layers are read
 //! again there, because changes could go unnoticed. Ext4 passes by the inodes of files that were removed within the last
@@ -17,6 +17,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod daemon;
+mod extend;
 mod files;
 mod image;
 mod large;
@@ -46,12 +47,13 @@ type Measured = Vec<(&'static str, Cost)>;
 const ROUNDS: usize = 3;
 /// A part's name, whether it runs without being asked for, and its rows.
 type Part = (&'static str, bool, fn(&Scene) -> Result<Measured>);
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("layout", true, layout::rows),
     ("registry", true, registry::rows),
     ("daemon", true, daemon::rows),
     ("start", true, start::rows),
     ("large", false, large::rows),
+    ("extend", false, extend::rows),
 ];
 
 const USAGE: &str =
