@@ -305,7 +305,7 @@ fn mistakes() {
         ("BOGUS", "unknown instruction 'BOGUS' at line 4 column 1"),
         (
             "FROM scratch",
-            "line 5: more than one stage is not supported",
+            "line 4: more than one stage is not supported",
         ),
         ("RUN <<EOF\nnever", "here-document EOF does not end"),
         ("USER root", "the final user ID is 0 (root)"),
