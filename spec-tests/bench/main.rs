@@ -23,6 +23,7 @@ mod image;
 mod large;
 mod layout;
 mod measure;
+mod rebase;
 mod registry;
 mod report;
 mod scene;
@@ -47,9 +48,10 @@ type Measured = Vec<(&'static str, Cost)>;
 const ROUNDS: usize = 3;
 /// A part's name, whether it runs without being asked for, and its rows.
 type Part = (&'static str, bool, fn(&Scene) -> Result<Measured>);
-const PARTS: [Part; 6] = [
+const PARTS: [Part; 7] = [
     ("layout", true, layout::rows),
     ("registry", true, registry::rows),
+    ("rebase", true, rebase::rows),
     ("daemon", true, daemon::rows),
     ("start", true, start::rows),
     ("large", false, large::rows),

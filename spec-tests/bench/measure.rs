@@ -50,6 +50,22 @@ pub(crate) fn run(mut command: Command) -> Result<Cost> {
     }
 }
 
+/// The mean of `count` runs, which get their number; memory is the most that one of them had, requests those of the last.
+///
+/// # Errors
+/// A run failed.
+pub(crate) fn mean(count: u32, mut run: impl FnMut(u32) -> Result<Cost>) -> Result<Cost> {
+    let mut sum = Cost::default();
+    for number in 0..count {
+        let cost = run(number)?;
+        sum.seconds += cost.seconds / f64::from(count);
+        sum.cpu_seconds += cost.cpu_seconds / f64::from(count);
+        sum.peak_kilobytes = sum.peak_kilobytes.max(cost.peak_kilobytes);
+        sum.requests = cost.requests;
+    }
+    Ok(sum)
+}
+
 /// Runs a program to its end and prints seconds, CPU seconds and peak kilobytes.
 ///
 /// # Errors

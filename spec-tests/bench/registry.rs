@@ -56,19 +56,13 @@ impl<'a> Place<'a> {
     fn prepare(scene: &'a Scene) -> Result<Self> {
         let registry = Registry::open()?;
         let address = registry.address().to_string();
-        let status = Command::new("skopeo")
-            .args(["copy", "--quiet", "--dest-tls-verify=false"])
-            .arg(format!("oci:{}", scene.site.run_layout().display()))
-            .arg(format!("docker://{address}/run"))
-            .status()?;
-        match status.success() {
-            true => Ok(Self {
-                scene,
-                registry,
-                address,
-            }),
-            false => Err(format!("skopeo: {status}").into()),
-        }
+        let run_image = format!("oci:{}", scene.site.run_layout().display());
+        copy(&run_image, &format!("docker://{address}/run"))?;
+        Ok(Self {
+            scene,
+            registry,
+            address,
+        })
     }
 
     fn analyze(&self) -> Result<Cost> {
@@ -102,6 +96,20 @@ impl<'a> Place<'a> {
             requests: Some(self.registry.requests()? - before),
             ..cost
         })
+    }
+}
+
+/// Copies an image from place to place, as skopeo spells them.
+pub(crate) fn copy(from: &str, to: &str) -> Result<()> {
+    let plain = ["--src-tls-verify=false", "--dest-tls-verify=false"];
+    let mut command = Command::new("skopeo");
+    command
+        .args(["copy", "--quiet"])
+        .args(plain)
+        .args([from, to]);
+    match command.status()? {
+        status if status.success() => Ok(()),
+        status => Err(format!("skopeo: {status}").into()),
     }
 }
 

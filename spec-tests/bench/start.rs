@@ -2,7 +2,7 @@
 
 use crate::report::Cost;
 use crate::scene::Scene;
-use crate::{Measured, Result};
+use crate::{Measured, Result, measure};
 use std::fs;
 use std::os::unix::fs::chown;
 
@@ -35,14 +35,5 @@ fn detect(scene: &Scene) -> Result<Cost> {
 /// The mean of many launches of a program that does nothing.
 fn launch(scene: &Scene) -> Result<Cost> {
     let words = ["--".to_owned(), "/bin/true".to_owned()];
-    let mut sum = Cost::default();
-    for _ in 0..LAUNCHES {
-        let cost = scene.run("launcher", &words, None)?;
-        sum.seconds += cost.seconds;
-        sum.cpu_seconds += cost.cpu_seconds;
-        sum.peak_kilobytes = sum.peak_kilobytes.max(cost.peak_kilobytes);
-    }
-    sum.seconds /= f64::from(LAUNCHES);
-    sum.cpu_seconds /= f64::from(LAUNCHES);
-    Ok(sum)
+    measure::mean(LAUNCHES, |_| scene.run("launcher", &words, None))
 }
