@@ -31,10 +31,12 @@ test-docker: toolchain ## build into daemons of its own, as root: Docker, Docker
 
 # Not of the release's profile: what is tested here is not its speed.
 test-release: RELEASE_PROFILE = demo
-test-release: builder ## test archives, lifecycle image and builder of both architectures, beside those that pack makes
-	@sh .ci/needs docker-registry skopeo busybox qemu-aarch64-static=qemu-user-static
+test-release: builder ## test what `make builder` makes, and let pack, Tekton's and kpack's command lines use it, as root
+	@sh .ci/needs docker-registry skopeo busybox qemu-aarch64-static=qemu-user-static dockerd=docker.io docker=docker.io
+	@test "$$(id -u)" = 0 || { echo "missing: root, to start a Docker daemon" >&2; exit 1; }
 	sh .ci/pack
-	cargo test --locked --package spec-tests --test release
+	sh builders/make spec-tests/platforms/extended.toml target/stacks/$(STACK)/build target/dist target/builders/extended $(ARCHITECTURES)
+	cargo test --locked --package spec-tests --test release --test platforms
 
 lint: toolchain ## check formatting and run clippy; warnings are errors
 	cargo fmt --all --check

@@ -1,6 +1,6 @@
 //! A new run image under a finished app: in one registry, and from another.
 
-use crate::registry::copy;
+use super::registry::copy;
 use crate::report::Cost;
 use crate::scene::Scene;
 use crate::{Measured, Result, measure};
