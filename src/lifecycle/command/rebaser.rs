@@ -34,13 +34,17 @@ impl Command for Rebaser {
 
     fn execute(inputs: &Inputs, stores: Stores, log: &Log) -> Result<(), Failure> {
         let store = stores.images(inputs)?;
-        let app = App::open(inputs, store.as_ref())
+        let given = inputs.run_image.as_deref();
+        // To read them is to wait: for both at a time.
+        let (app, given) = rayon::join(
+            || App::open(inputs, store.as_ref()),
+            || given.map(|name| Base::open(name, store.as_ref())),
+        );
+        let app = app
             .context(|| "failed to set app image")
             .during(Phase::Rebase)?;
-        let base = match &inputs.run_image {
-            Some(name) => {
-                Base::open(name, store.as_ref()).context(|| "failed to access run image")?
-            }
+        let base = match given {
+            Some(base) => base.context(|| "failed to access run image")?,
             None => Base::of(&app, inputs, store.as_ref(), log)
                 .context(|| "failed to set app image")
                 .during(Phase::Rebase)?,
