@@ -139,7 +139,10 @@ mod tests {
         let layers = KnownLayers::remember(vec![restored], dir.path());
         assert_eq!(KnownLayers::parse(&layers.to_json()).unwrap(), layers);
         change(&root);
-        let found = layers.get("bp:layer").unwrap().diff_id(&recipe(&root));
+        let found = layers.get("bp:layer");
+        let found = found.and_then(|layer| layer.diff_id(&recipe(&root)));
+        // In a tmpfs nothing is ever known.
+        let known = known && !layers.is_empty();
         assert_eq!(found, known.then_some(diff_id));
     }
 
@@ -148,6 +151,16 @@ mod tests {
         check(|_| (), true);
         check(
             |root| fs::write(root.join("sub/file"), "CONTENT").unwrap(),
+            false,
+        );
+        check(
+            |root| {
+                let path = root.join("sub/file");
+                let modified = fs::metadata(&path).unwrap().modified().unwrap();
+                fs::write(&path, "CONTENT").unwrap();
+                let file = fs::File::options().write(true).open(&path).unwrap();
+                file.set_modified(modified).unwrap();
+            },
             false,
         );
         check(|root| fs::write(root.join("sub/new"), "").unwrap(), false);

@@ -3,6 +3,7 @@
 //! Entries go into a fresh directory beside the buildpacks' own, and from there into place once the whole tar had the
 //! right digest.
 
+mod batch;
 mod place;
 mod stage;
 mod stream;
@@ -23,6 +24,14 @@ use tar::{Archive, Entry, EntryType};
 
 /// The most that an entry's headers may take, and the records of global headers.
 const MAX_HEADERS: u64 = 2 << 20;
+
+/// How the names of directories begin in which layers are unpacked.
+const UNFINISHED: &str = ".restore-";
+
+/// Whether a name in `<layers>` is that of a layer which is being unpacked, or was when the process was killed.
+pub fn is_unfinished(name: &OsStr) -> bool {
+    name.as_bytes().starts_with(UNFINISHED.as_bytes())
+}
 
 /// A layer on disk.
 #[derive(Clone, Copy, Debug)]

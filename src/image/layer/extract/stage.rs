@@ -1,7 +1,8 @@
 //! The fresh directory in which a layer is unpacked. The reading thread makes directories and links; workers make
 //! files, a block's worth at a time.
 
-use super::corrupt;
+use super::batch::{Batch, LargeFile, Lists};
+use super::{UNFINISHED, corrupt};
 use crate::layer::Workers;
 use crate::layer::beneath::{Beneath, Cursor};
 use crate::layer::block::{BLOCK_SIZE, Pooled};
@@ -11,19 +12,15 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
-use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, mpsc};
 use tempfile::TempDir;
 
 /// What an entry may set: no setuid, and setgid only where directories hand it down.
 const FILE_MODE: u32 = 0o1777;
 const DIRECTORY_MODE: u32 = 0o3777;
-/// All that a mode may have.
-const MODE_BITS: u32 = 0o7777;
 /// What a directory's owner needs to fill it.
 const FILLABLE: u32 = 0o700;
 /// The mode of directories for which the tar has no entry.
@@ -37,8 +34,10 @@ pub(super) struct Stage<'w> {
     pub(super) cursor: Cursor<Arc<Beneath>>,
     batch: Option<Batch>,
     in_flight: usize,
-    done: mpsc::Receiver<Result<Made>>,
-    sender: mpsc::Sender<Result<Made>>,
+    done: mpsc::Receiver<(Lists, Result<()>)>,
+    sender: mpsc::Sender<(Lists, Result<()>)>,
+    /// Lists of batches that were written.
+    spare: Vec<Lists>,
     /// How many files with content there are.
     files: u64,
     pub(super) made: InOrder,
@@ -54,7 +53,7 @@ impl<'w> Stage<'w> {
     pub(super) fn create(base: &Path, workers: &'w Workers) -> Result<Self> {
         let making = || format!("make a directory in {}", base.display());
         let directory = tempfile::Builder::new()
-            .prefix(".restore-")
+            .prefix(UNFINISHED)
             .tempdir_in(base)
             .context(making)?;
         let root = Arc::new(Beneath::open(directory.path()).context(making)?);
@@ -68,6 +67,7 @@ impl<'w> Stage<'w> {
             in_flight: 0,
             done,
             sender,
+            spare: Vec::new(),
             files: 0,
             made: InOrder::default(),
             above: BTreeMap::new(),
@@ -130,43 +130,29 @@ impl<'w> Stage<'w> {
         size: u64,
         mut content: impl Read,
     ) -> Result<()> {
+        let number = self.files;
+        self.files += u64::from(size > 0);
         let (parent, name) = self.parent(path)?;
         let mode = mode & FILE_MODE;
         let small = usize::try_from(size)
             .ok()
             .filter(|&size| size <= BLOCK_SIZE);
         if let Some(size) = small {
-            let number = self.number(size);
-            let batch = self.batch(size)?;
-            let start = batch.paths.len();
-            batch.paths.extend_from_slice(path.as_os_str().as_bytes());
-            let path = start..batch.paths.len();
-            return batch.add(content, size, Target::New { path, mode, number });
+            let path = path.as_os_str().as_bytes();
+            return self
+                .batch(size)?
+                .add_file(path, mode, number, content, size);
         }
-        let file = create(parent, name, mode)?;
-        let file = Arc::new(LargeFile {
-            file,
-            mode,
-            number: self.number(BLOCK_SIZE),
-            missing: AtomicU64::new(size),
-        });
+        let file = LargeFile::create(parent, name, mode, number, size)?;
         let mut offset = 0;
         while offset < size {
             let batch = self.batch(1)?;
-            let room = batch.block.room();
+            let room = batch.room();
             let length = usize::try_from(size - offset).unwrap_or(room).min(room);
-            let file = Arc::clone(&file);
-            batch.add(&mut content, length, Target::At { file, offset })?;
+            batch.add_part(&file, offset, &mut content, length)?;
             offset += length as u64;
         }
         Ok(())
-    }
-
-    /// The number of the next file among those with content.
-    fn number(&mut self, size: usize) -> u64 {
-        let number = self.files;
-        self.files += u64::from(size > 0);
-        number
     }
 
     /// Waits until every file is written.
@@ -201,17 +187,13 @@ impl<'w> Stage<'w> {
         if self
             .batch
             .as_ref()
-            .is_some_and(|batch| batch.block.room() < size.max(1))
+            .is_some_and(|batch| batch.room() < size.max(1))
         {
             self.submit();
         }
         let batch = match self.batch.take() {
             Some(batch) => batch,
-            None => Batch {
-                block: self.take_block()?,
-                paths: Vec::new(),
-                pieces: Vec::new(),
-            },
+            None => Batch::new(self.take_block()?, self.spare.pop().unwrap_or_default()),
         };
         Ok(self.batch.insert(batch))
     }
@@ -230,10 +212,11 @@ impl<'w> Stage<'w> {
     }
 
     fn wait(&mut self) -> Result<()> {
-        let result = self.done.recv().map_err(Error::other)?;
+        let (mut lists, result) = self.done.recv().map_err(Error::other)?;
         self.in_flight -= 1;
-        self.made.add(result?);
-        Ok(())
+        self.made.add(lists.made.drain(..));
+        self.spare.push(lists);
+        result
     }
 
     fn submit(&mut self) {
@@ -243,10 +226,9 @@ impl<'w> Stage<'w> {
         let (root, sender) = (Arc::clone(&self.root), self.sender.clone());
         self.in_flight += 1;
         self.workers.run(Box::new(move || {
-            let result = batch.write(&root);
-            drop(batch);
+            let written = batch.write(&root);
             // Whoever drops a stage waits for its blocks first, so that there is a receiver.
-            let _ = sender.send(result);
+            let _ = sender.send(written);
         }));
     }
 }
@@ -260,41 +242,6 @@ impl Drop for Stage<'_> {
     }
 }
 
-/// File contents in a block, and where they go.
-struct Batch {
-    block: Pooled,
-    paths: Vec<u8>,
-    pieces: Vec<Piece>,
-}
-
-struct Piece {
-    place: Range<usize>,
-    target: Target,
-}
-
-enum Target {
-    /// All of a file that is still to be made; the path is a range of the batch's paths.
-    New {
-        path: Range<usize>,
-        mode: u32,
-        number: u64,
-    },
-    /// A part of a large file.
-    At { file: Arc<LargeFile>, offset: u64 },
-}
-
-/// A file that takes more than one block.
-struct LargeFile {
-    file: OwnedFd,
-    mode: u32,
-    number: u64,
-    /// How many bytes are still to be written.
-    missing: AtomicU64,
-}
-
-/// Files with content that were finished, by their number.
-type Made = Vec<(u64, Identity)>;
-
 /// Puts files that are finished in any order into the tar's.
 #[derive(Default)]
 pub(super) struct InOrder {
@@ -304,7 +251,7 @@ pub(super) struct InOrder {
 }
 
 impl InOrder {
-    fn add(&mut self, made: Made) {
+    fn add(&mut self, made: impl Iterator<Item = (u64, Identity)>) {
         self.waiting.extend(made);
         while let Some(identity) = self.waiting.remove(&self.next) {
             self.files.add(&identity);
@@ -313,98 +260,12 @@ impl InOrder {
     }
 }
 
-impl Batch {
-    fn add(&mut self, content: impl Read, length: usize, target: Target) -> Result<()> {
-        let place = self
-            .block
-            .push_from(content, length)
-            .map_err(super::malformed)?;
-        self.pieces.push(Piece { place, target });
-        Ok(())
-    }
-
-    fn write(&self, root: &Beneath) -> Result<Made> {
-        let mut cursor = Cursor::new(root);
-        let mut made = Vec::with_capacity(self.pieces.len());
-        for piece in &self.pieces {
-            let content = &self.block.bytes()[piece.place.clone()];
-            match &piece.target {
-                Target::New { path, mode, number } => {
-                    let path = &self.paths[path.clone()];
-                    let identity = write_new(&mut cursor, path, *mode, content)
-                        .context(|| format!("write {}", root.full_path(path).display()))?;
-                    made.extend((!content.is_empty()).then_some((*number, identity)));
-                }
-                Target::At { file, offset } => {
-                    let finished = file.write(content, *offset).context(|| "write file")?;
-                    made.extend(finished);
-                }
-            }
-        }
-        Ok(made)
-    }
-}
-
-impl LargeFile {
-    /// Writes a part; the file is finished with the last one.
-    fn write(&self, content: &[u8], offset: u64) -> Result<Option<(u64, Identity)>> {
-        write_at(&self.file, content, offset)?;
-        let length = content.len() as u64;
-        match self.missing.fetch_sub(length, Ordering::AcqRel) == length {
-            true => Ok(Some((self.number, finish(&self.file, self.mode)?))),
-            false => Ok(None),
-        }
-    }
-}
-
-fn write_new(
-    cursor: &mut Cursor<&Beneath>,
-    path: &[u8],
-    mode: u32,
-    content: &[u8],
-) -> Result<Identity> {
-    let (parent, name) = cursor.parent(path)?;
-    let file = create(parent, name, mode)?;
-    write_at(&file, content, 0)?;
-    finish(&file, mode)
-}
-
-fn create(parent: BorrowedFd<'_>, name: &[u8], mode: u32) -> Result<OwnedFd> {
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    rustix::fs::openat(parent, name, flags, mode.into()).map_err(made)
-}
-
-/// Gives a written file its mode where the umask had a say in it, and says which file it is.
-fn finish(file: &OwnedFd, mode: u32) -> Result<Identity> {
-    let stat = rustix::fs::fstat(file).map_err(os)?;
-    if stat.st_mode & MODE_BITS == mode {
-        return Ok(Identity::of(&stat));
-    }
-    rustix::fs::fchmod(file, mode.into()).map_err(os)?;
-    Ok(Identity::of(&rustix::fs::fstat(file).map_err(os)?))
-}
-
-fn write_at(file: impl AsFd, mut content: &[u8], mut offset: u64) -> Result<()> {
-    while !content.is_empty() {
-        match rustix::io::pwrite(&file, content, offset) {
-            Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero).into()),
-            Ok(written) => {
-                content = content.get(written..).unwrap_or_default();
-                offset += written as u64;
-            }
-            Err(Errno::INTR) => {}
-            Err(error) => return Err(os(error)),
-        }
-    }
-    Ok(())
-}
-
 pub(super) fn os(error: Errno) -> Error {
     io::Error::from(error).into()
 }
 
 /// The error of making something that must not exist yet.
-fn made(error: Errno) -> Error {
+pub(super) fn made(error: Errno) -> Error {
     if error == Errno::EXIST {
         twice()
     } else {

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use std::cell::RefCell;
 use std::io::{self, Read};
 
-const BUFFER: usize = 64 << 10;
+const BUFFER: usize = 256 << 10;
 
 /// A tar that is being read; both the reader of entries and its user hold it.
 pub(super) struct Stream<R>(RefCell<State<R>>);
@@ -14,6 +14,8 @@ pub(super) struct Stream<R>(RefCell<State<R>>);
 struct State<R> {
     inner: R,
     buffer: Vec<u8>,
+    /// How much of the buffer holds bytes, and how much of them was taken.
+    filled: usize,
     position: usize,
     hash: Sha256,
     /// Hashes what is read between entries' contents.
@@ -26,10 +28,10 @@ struct State<R> {
 
 impl<R: Read> Stream<R> {
     pub(super) fn new(inner: R) -> Self {
-        let buffer = Vec::with_capacity(BUFFER);
         Self(RefCell::new(State {
             inner,
-            buffer,
+            buffer: vec![0; BUFFER],
+            filled: 0,
             position: 0,
             hash: Sha256::new(),
             skeleton: Sha256::new(),
@@ -63,13 +65,8 @@ impl<R: Read> Stream<R> {
     pub(super) fn finish(self) -> Result<(DiffId, Sha256)> {
         let mut state = self.0.into_inner();
         loop {
-            let State {
-                buffer,
-                position,
-                skeleton,
-                ..
-            } = &mut state;
-            skeleton.update(buffer.get(*position..).unwrap_or_default());
+            let rest = state.position..state.filled;
+            state.skeleton.update(&state.buffer[rest]);
             if state.fill().context(|| "read layer")? == 0 {
                 break;
             }
@@ -82,20 +79,22 @@ impl<R: Read> Stream<R> {
 impl<R: Read> State<R> {
     /// Replaces the buffer's content by the next bytes and returns how many they are.
     fn fill(&mut self) -> io::Result<usize> {
-        self.position = 0;
-        self.buffer.clear();
-        (&mut self.inner)
-            .take(BUFFER as u64)
-            .read_to_end(&mut self.buffer)?;
-        self.hash.update(&self.buffer);
-        Ok(self.buffer.len())
+        (self.position, self.filled) = (0, 0);
+        self.filled = loop {
+            match self.inner.read(&mut self.buffer) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                result => break result?,
+            }
+        };
+        self.hash.update(&self.buffer[..self.filled]);
+        Ok(self.filled)
     }
 }
 
 impl<R: Read> Read for &Stream<R> {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         let mut state = self.0.borrow_mut();
-        if state.position == state.buffer.len()
+        if state.position == state.filled
             && let Err(error) = state.fill()
         {
             let kind = error.kind();
@@ -104,13 +103,14 @@ impl<R: Read> Read for &Stream<R> {
         }
         let State {
             buffer,
+            filled,
             position,
             skeleton,
             in_content,
             limit,
             ..
         } = &mut *state;
-        let length = into.len().min(buffer.len() - *position);
+        let length = into.len().min(*filled - *position);
         *limit = limit
             .checked_sub(length as u64)
             .ok_or_else(|| io::Error::other("headers are too long"))?;

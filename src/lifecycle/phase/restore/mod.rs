@@ -15,7 +15,7 @@ use lifecycle_core::data::group::GroupElement;
 use lifecycle_core::data::label::{CacheMetadata, LayersMetadata};
 use lifecycle_core::error::{Result, ResultExt};
 use lifecycle_image::cache::Cache;
-use lifecycle_image::layer::Workers;
+use lifecycle_image::layer::{Workers, extract};
 use rayon::prelude::*;
 use std::ffi::OsStr;
 use std::path::Path;
@@ -66,6 +66,7 @@ pub fn restore(
     let _timer = log.timer("Restorer");
     let cached = cache_metadata(sources.cache, log)?;
     let layers = Dir::open(layers_dir)?;
+    remove_unfinished(&layers, log)?;
     log.debug("Restoring Layer Metadata");
     restore_stores(&layers, buildpacks, sources.previous)?;
     let shas = match decisions.layers {
@@ -119,6 +120,18 @@ pub fn restore(
 enum Job {
     Layer(CachedLayer),
     Sbom,
+}
+
+/// Removes what a restoration that was killed had not put into place yet.
+fn remove_unfinished(layers: &Dir, log: &Log) -> Result<()> {
+    let names = layers.names()?;
+    for name in names.iter().filter(|name| extract::is_unfinished(name)) {
+        // It is of no use, and in nobody's way.
+        if let Err(error) = layers.remove(name) {
+            log.debug(format_args!("Leaving {}: {error}", name.display()));
+        }
+    }
+    Ok(())
 }
 
 fn cache_metadata(cache: Option<&dyn Cache>, log: &Log) -> Result<CacheMetadata> {

@@ -189,6 +189,16 @@ fn cached_layers_come_back() {
     );
 }
 
+#[test]
+fn what_a_killed_restoration_left_goes() {
+    let build = Build::new();
+    build.write(".restore-x/a_b/l/file", "content");
+    build.write(".restored/file", "content");
+    build.restore(STORES_ONLY).unwrap();
+    let here = |name: &str| build.path(name).exists();
+    assert_eq!((here(".restore-x"), here(".restored")), (false, true));
+}
+
 /// Metadata that is restored for a layer of these types, `-` standing for a layer that is not recorded.
 fn check_metadata(in_image: &str, in_cache: &str, decisions: Decisions, expected: Option<&str>) {
     let layers = |types, sha| {
