@@ -1,5 +1,5 @@
-//! `bench --subject DIRECTORY [--baseline DIRECTORY] [--only PART] [--json FILE]`: times a lifecycle, side by side with
-//! another, on the same inputs.
+//! `bench --subject DIRECTORY [--baseline DIRECTORY] [--only PART] [--rounds NUMBER] [--json FILE]`: times a lifecycle,
+//! side by side with another, on the same inputs.
 //!
 //! Prints wall time, CPU time and peak resident memory of each, and the ratios. Files come from this machine's /usr.
 //! A part is a module with its rows. `large` (two layers, 3 GB) and `extend` run only when they are asked for.
@@ -45,7 +45,6 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// What a part measured: the rows' names and costs, always in the same order.
 type Measured = Vec<(&'static str, Cost)>;
 
-const ROUNDS: usize = 3;
 /// A part's name, whether it runs without being asked for, and its rows.
 type Part = (&'static str, bool, fn(&Scene) -> Result<Measured>);
 const PARTS: [Part; 7] = [
@@ -58,8 +57,7 @@ const PARTS: [Part; 7] = [
     ("extend", false, extend::rows),
 ];
 
-const USAGE: &str =
-    "usage: bench --subject DIRECTORY [--baseline DIRECTORY] [--only PART] [--json FILE]";
+const USAGE: &str = "usage: bench --subject DIRECTORY [--baseline DIRECTORY] [--only PART] [--rounds NUMBER] [--json FILE]";
 
 fn main() -> ExitCode {
     let args: Vec<String> = env::args().skip(1).collect();
@@ -79,17 +77,22 @@ fn main() -> ExitCode {
 }
 
 /// The command line.
-#[derive(Default)]
 struct Options<'a> {
     /// The subject, then the baseline if there is one.
     directories: Vec<&'a Path>,
     only: Option<&'a str>,
+    rounds: usize,
     json: Option<&'a Path>,
 }
 
 impl<'a> Options<'a> {
     fn parse(args: &'a [String]) -> Result<Self> {
-        let mut options = Self::default();
+        let mut options = Self {
+            directories: Vec::new(),
+            only: None,
+            rounds: 3,
+            json: None,
+        };
         let (mut subject, mut baseline) = (None, None);
         for pair in args.chunks(2) {
             let [flag, value] = pair else {
@@ -99,6 +102,7 @@ impl<'a> Options<'a> {
                 "--subject" => subject = Some(Path::new(value)),
                 "--baseline" => baseline = Some(Path::new(value)),
                 "--only" => options.only = Some(value),
+                "--rounds" => options.rounds = value.parse()?,
                 "--json" => options.json = Some(Path::new(value)),
                 _ => return Err(USAGE.into()),
             }
@@ -126,12 +130,13 @@ fn bench(options: &Options<'_>) -> Result<()> {
     let files = work.path().join("files");
     let (count, bytes) = files::gather(&files)?;
     println!(
-        "{count} files, {:.2} GB; medians of {ROUNDS} rounds",
-        bytes as f64 / 1e9
+        "{count} files, {:.2} GB; medians of {} rounds",
+        bytes as f64 / 1e9,
+        options.rounds
     );
 
     let mut columns: Vec<Vec<Row>> = vec![Vec::new(); options.directories.len()];
-    for round in 0..ROUNDS {
+    for round in 0..options.rounds {
         let mut turns: Vec<_> = options.directories.iter().zip(&mut columns).collect();
         if round % 2 == 1 {
             turns.reverse();
@@ -147,7 +152,10 @@ fn bench(options: &Options<'_>) -> Result<()> {
     }
     report::print(&columns);
     if let Some(json) = options.json {
-        fs::write(json, format!("{:#}\n", report::to_json(ROUNDS, &columns)?))?;
+        fs::write(
+            json,
+            format!("{:#}\n", report::to_json(options.rounds, &columns)?),
+        )?;
     }
     Ok(())
 }
