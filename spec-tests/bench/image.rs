@@ -8,11 +8,13 @@ use std::process::Command;
 
 /// The label that also says which lifecycle wrote the image.
 const BUILD_METADATA: &str = "io.buildpacks.build.metadata";
+/// The label that also says where the run image is: in a layout the reference gives it the same digest whatever it is.
+const LIFECYCLE_METADATA: &str = "io.buildpacks.lifecycle.metadata";
 
 /// An image that was exported.
 #[derive(Clone)]
 pub(crate) struct Exported {
-    /// The configuration, without what may differ between lifecycles: version of the lifecycle, address of the registry.
+    /// The configuration, without what may differ between lifecycles: version of the lifecycle, where the run image is.
     pub(crate) config: String,
     /// The size of all compressed layers.
     pub(crate) gzip_bytes: u64,
@@ -56,9 +58,16 @@ fn inspect(address: &str, name: &str, args: &[&str]) -> Result<Value> {
 }
 
 fn comparable(mut config: Value) -> Result<String> {
-    let label = &mut config["config"]["Labels"][BUILD_METADATA];
-    let mut metadata: Value = serde_json::from_str(label.as_str().unwrap_or("null"))?;
-    metadata["launcher"] = Value::Null;
-    *label = metadata;
+    for (label, pointer) in [
+        (BUILD_METADATA, "/launcher"),
+        (LIFECYCLE_METADATA, "/runImage/reference"),
+    ] {
+        let label = &mut config["config"]["Labels"][label];
+        let mut metadata: Value = serde_json::from_str(label.as_str().unwrap_or("null"))?;
+        if let Some(part) = metadata.pointer_mut(pointer) {
+            *part = Value::Null;
+        }
+        *label = metadata;
+    }
     Ok(config.to_string())
 }
