@@ -14,6 +14,7 @@ use spec_tests::builder;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// What `registry.example.com/` of pod.yaml stands for, and the image that is built there.
 const POD_APP: &str = "pod/app";
@@ -146,6 +147,58 @@ fn pod() {
         assert_eq!(place.digest(POD_APP), place.digest(&format!("{POD_APP}:2")));
     }
     assert!(place.page(POD_APP).contains(PAGE));
+}
+
+/// The commands of docs/platforms/README.md, with what they call `$BUILDER`, `$LIFECYCLE`, `$RUN`, `$APP` and `$build`.
+#[test]
+fn by_hand() {
+    let place = Place::new();
+    let page = fs::read_to_string(docs().join("README.md")).unwrap();
+    let block = page
+        .split("```sh\n")
+        .nth(1)
+        .unwrap()
+        .split("```")
+        .next()
+        .unwrap();
+    let app = place.work.path().join("app");
+    place.copy_app(&app);
+    let copy = format!("{}:/from:ro", app.display());
+    expect(&mut place.daemon.docker(&[
+        "run",
+        "--rm",
+        "--network=host",
+        "--user=0",
+        "--volume",
+        &copy,
+        "--volume=hand-app:/to",
+        "--entrypoint=/bin/sh",
+        &place.name("builder"),
+        "-c",
+        "cp -a /from/. /to/ && chown -R 1000:1000 /to",
+    ]));
+    for round in 0..2 {
+        let mut sh = Command::new("sh");
+        sh.args(["-eu", "-c", block])
+            .env("DOCKER_HOST", place.daemon.host());
+        sh.env("CNB_REGISTRY_AUTH", "{}")
+            .env("build", "hand")
+            .env("APP", place.name("hand/app"));
+        for (variable, image) in [
+            ("BUILDER", "builder"),
+            ("LIFECYCLE", "lifecycle"),
+            ("RUN", "run"),
+        ] {
+            sh.env(variable, place.name(image));
+        }
+        let log = expect(&mut sh).text;
+        assert_eq!(
+            log.contains("Reusing layer 'samples/static-site:server'"),
+            round == 1,
+            "{log}"
+        );
+    }
+    assert!(place.page("hand/app").contains(PAGE));
 }
 
 /// kpack reads these from the image that a ClusterLifecycle names, and puts its last layer into builders.
