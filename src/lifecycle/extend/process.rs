@@ -7,7 +7,8 @@ use crate::exec::Exit;
 use crate::platform::privileges;
 use lifecycle_core::error::{Error, Result, ResultExt};
 use rustix::io::Errno;
-use rustix::process::{Pid, Signal, WaitOptions};
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, WaitOptions};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use std::io;
 use std::os::unix::process::CommandExt;
@@ -52,8 +53,13 @@ pub(super) fn run(process: &Process<'_>) -> Result<Exit> {
 
 fn finish(mut child: Child, own: Pid) -> Result<Exit> {
     let group = Pid::from_child(&child);
+    // Until it is reaped, its number, which is its group's, cannot become another's.
+    let ends = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+    let ended = retry_on_intr(|| rustix::process::waitid(WaitId::Pid(group), ends));
+    if ended.is_ok() {
+        let _ = rustix::process::kill_process_group(group, Signal::KILL);
+    }
     let status = child.wait();
-    let _ = rustix::process::kill_process_group(group, Signal::KILL);
     kill_children(own);
     Ok(Exit::from(status?))
 }
