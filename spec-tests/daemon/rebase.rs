@@ -84,6 +84,7 @@ fn a_failed_rebase_leaves_the_app() {
         .unwrap();
     let id = daemon.id("samples/app").unwrap();
     daemon.make_run_image("samples/other", "other").unwrap();
+    let report = build.dir.join("layers/report.toml").display().to_string();
     let other = "new base image 'samples/other' not found in existing run image metadata";
     for (run_image, app, code, cause) in [
         (
@@ -101,14 +102,16 @@ fn a_failed_rebase_leaves_the_app() {
         ),
     ] {
         let outcome = build
-            .phase("rebaser", &["-run-image", run_image, app])
+            .phase(
+                "rebaser",
+                &["-report", &report, "-run-image", run_image, app],
+            )
             .unwrap();
         assert_eq!(outcome.code, Some(code), "{}", outcome.text);
         has(&outcome.text, &[cause]);
         assert_eq!(daemon.id("samples/app").unwrap(), id, "{run_image}");
     }
     let forced = ["-force", "-run-image", "samples/other", "samples/app"];
-    let report = build.dir.join("layers/report.toml").display().to_string();
     let text = build
         .done("rebaser", &[&["-report", &report], &forced[..]].concat())
         .unwrap();
