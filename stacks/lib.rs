@@ -19,15 +19,6 @@ use toml::{Table, Value};
 /// The time of every file and image: 1980-01-01T00:00:01Z, as layers made by a lifecycle have it.
 const TIME: u64 = 315_532_801;
 
-/// Go's word for the architecture that this program was built for.
-pub fn host_architecture() -> &'static str {
-    match std::env::consts::ARCH {
-        "x86_64" => "amd64",
-        "aarch64" => "arm64",
-        other => other,
-    }
-}
-
 /// What an image is made of for one architecture.
 pub struct Platform<'a> {
     /// Go's word, e.g. `amd64`.
