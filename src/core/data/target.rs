@@ -42,6 +42,15 @@ pub struct ModuleTarget {
     pub distros: Vec<Distro>,
 }
 
+/// The architecture that this program was built for, in the words of image configurations.
+pub fn host_architecture() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        other => other,
+    }
+}
+
 impl Target {
     /// Whether a module that declares `module` runs on this target (FACTS 6.3).
     pub fn satisfies(&self, module: &ModuleTarget) -> bool {

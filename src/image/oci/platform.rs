@@ -1,5 +1,7 @@
 //! Platforms of images.
 
+use lifecycle_core::data::target::host_architecture;
+
 /// Operating system and architecture, in Go's words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Platform {
@@ -12,14 +14,9 @@ pub struct Platform {
 impl Platform {
     /// Linux on the architecture that this program was built for.
     pub fn host() -> Self {
-        let architecture = match std::env::consts::ARCH {
-            "x86_64" => "amd64",
-            "aarch64" => "arm64",
-            other => other,
-        };
         Self {
             os: "linux".to_owned(),
-            architecture: architecture.to_owned(),
+            architecture: host_architecture().to_owned(),
         }
     }
 }

@@ -1,5 +1,5 @@
 use crate::log::Log;
-use lifecycle_core::data::target::{Distro, Target};
+use lifecycle_core::data::target::{Distro, Target, host_architecture};
 use lifecycle_core::env::Env;
 use lifecycle_core::error::ErrorKind;
 use lifecycle_core::file::{self, DOCUMENT_LIMIT};
@@ -83,15 +83,6 @@ fn parse_os_release(text: &str) -> Option<Distro> {
 
 fn unquote(value: &str) -> String {
     value.trim_matches(['"', ' ']).to_owned()
-}
-
-/// This machine's architecture in the words of image configurations.
-const fn host_architecture() -> &'static str {
-    if cfg!(target_arch = "aarch64") {
-        "arm64"
-    } else {
-        "amd64"
-    }
 }
 
 #[cfg(test)]
