@@ -90,17 +90,19 @@ pub(super) fn manifest_request(
     reference: &Reference,
     method: Method,
 ) -> Result<Request> {
-    let path = format!(
-        "v2/{}/manifests/{}",
-        reference.repository(),
-        reference.identifier()
-    );
     let kinds = [ManifestKind::Docker, ManifestKind::Oci];
     let accept = kinds
         .map(|kind| format!("{}, {}", kind.manifest(), kind.index()))
         .join(", ");
-    let url = base.join(&path).map_err(Error::other)?;
+    let url = manifest_url(base, reference)?;
     Ok(Request::new(method, url).header(ACCEPT, &accept))
+}
+
+/// Where the manifest of `reference` is.
+pub(super) fn manifest_url(base: &Url, reference: &Reference) -> Result<Url> {
+    let (repository, identifier) = (reference.repository(), reference.identifier());
+    let path = format!("v2/{repository}/manifests/{identifier}");
+    base.join(&path).map_err(Error::other)
 }
 
 /// Asks for the manifest by HEAD. Any status is an answer.

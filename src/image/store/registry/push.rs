@@ -1,7 +1,7 @@
 //! Writing images: blobs first, each once per registry; manifests last; then the tag is read back.
 
 use super::http::{Content, Payload, Request};
-use super::pull::{StoredContent, announced, ask, manifest_request, pull_scope};
+use super::pull::{StoredContent, announced, ask, manifest_request, manifest_url, pull_scope};
 use super::session::Session;
 use super::upload::{Home, Target, Upload};
 use super::{Network, Proof};
@@ -10,7 +10,7 @@ use crate::layer::{Layer, LayerSource, SpooledBlob};
 use crate::oci::{Descriptor, Digest, Identifier, MAX_MANIFEST, Reference};
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, StatusCode};
+use reqwest::{Method, Response, StatusCode};
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, HashSet};
 use std::fs::File;
@@ -205,11 +205,6 @@ pub(super) async fn put_manifest(
     documents: &Documents,
 ) -> Result<()> {
     let session = network.session(reference).await?;
-    let path = format!(
-        "{}/manifests/{}",
-        reference.repository(),
-        reference.identifier()
-    );
     let expected = documents.manifest_descriptor.digest;
     if let Identifier::Digest(digest) = reference.identifier()
         && *digest != expected
@@ -217,12 +212,8 @@ pub(super) async fn put_manifest(
         let cause = format!("the image has digest {expected}");
         return Err(Error::new(ErrorKind::InvalidArguments, cause).in_context(reference.name()));
     }
-    let request = Request::new(Method::PUT, session.url(&path)?)
-        .header(CONTENT_TYPE, &documents.manifest_descriptor.media_type)
-        .payload(Payload::Bytes(documents.manifest.clone()));
-    let scopes = [push_scope(reference.repository())];
-    let accepted = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED];
-    let answer = session.expect(&request, &scopes, &accepted).await;
+    let media_type = &documents.manifest_descriptor.media_type;
+    let answer = put(&session, reference, media_type, documents.manifest.clone()).await;
     let found = match &answer {
         // What is refused changes nothing. What fails otherwise may have been done, and the answer lost.
         Err(error) if error.kind() != ErrorKind::Other => return answer.map(drop),
@@ -249,14 +240,24 @@ pub(super) async fn put_manifest(
     }
 }
 
+/// Sends a manifest as that of `reference`.
+pub(super) async fn put(
+    session: &Session,
+    reference: &Reference,
+    media_type: &str,
+    manifest: Vec<u8>,
+) -> Result<Response> {
+    let request = Request::new(Method::PUT, manifest_url(&session.base, reference)?)
+        .header(CONTENT_TYPE, media_type)
+        .payload(Payload::Bytes(manifest));
+    let scopes = [push_scope(reference.repository())];
+    let accepted = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED];
+    session.expect(&request, &scopes, &accepted).await
+}
+
 /// Deletes the manifest of `reference`.
 pub(super) async fn delete(session: &Session, reference: &Reference) -> Result<()> {
-    let path = format!(
-        "{}/manifests/{}",
-        reference.repository(),
-        reference.identifier()
-    );
-    let request = Request::new(Method::DELETE, session.url(&path)?);
+    let request = Request::new(Method::DELETE, manifest_url(&session.base, reference)?);
     let scope = format!("repository:{}:push,pull,delete", reference.repository());
     let accepted = [StatusCode::ACCEPTED, StatusCode::OK, StatusCode::NO_CONTENT];
     session

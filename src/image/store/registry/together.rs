@@ -1,14 +1,11 @@
 //! Pushing under several names: under all of them or under none.
 
 use super::Network;
-use super::http::Payload;
-use super::pull::{Found, manifest, manifest_request};
-use super::push::{self, push_blobs, push_scope, put_manifest};
+use super::pull::{Found, manifest};
+use super::push::{self, push_blobs, put, put_manifest};
 use crate::image::{Documents, Image};
 use crate::oci::Reference;
 use lifecycle_core::error::{Error, Result};
-use reqwest::header::CONTENT_TYPE;
-use reqwest::{Method, StatusCode};
 
 /// The name that could not be written, and why; what has become of those before it.
 struct Failure {
@@ -75,16 +72,11 @@ async fn give_back(network: &Network, reference: &Reference, old: Option<&Found>
         // Registries understand the deletion of a tag in different ways; some take every other name of the image along.
         return Error::other("led to nothing before and leads to the new image now");
     };
-    let put = async {
+    let given = async {
         let session = network.session(reference).await?;
-        let request = manifest_request(&session.base, reference, Method::PUT)?
-            .header(CONTENT_TYPE, &old.media_type)
-            .payload(Payload::Bytes(old.bytes.clone()));
-        let scopes = [push_scope(reference.repository())];
-        let accepted = [StatusCode::CREATED, StatusCode::OK, StatusCode::ACCEPTED];
-        session.expect(&request, &scopes, &accepted).await
+        put(&session, reference, &old.media_type, old.bytes.clone()).await
     };
-    match put.await {
+    match given.await {
         Ok(_) => Error::other(format!("given back {}", old.digest)),
         Err(error) => Error::other(format!(
             "leads to the new image and could not be given back {}: {error}",
