@@ -53,7 +53,7 @@ bench: toolchain ## compare release binaries with another lifecycle, as root: ma
 
 # What releases, stacks and builders are made for. A quick trial: make builder ARCHITECTURES=amd64 RELEASE_PROFILE=demo
 ARCHITECTURES := amd64 arm64
-RELEASE_PROFILE := release
+RELEASE_PROFILE ?= release
 # Which base images: tiny, or debian (which for another architecture than this machine's needs qemu-user and binfmt_misc).
 STACK := tiny
 

@@ -4,6 +4,7 @@
 //! Builder, run image and lifecycle are what `make builder` left in `target`.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod documents;
 mod manifest;
 mod pack;
 mod place;

@@ -1,7 +1,7 @@
 //! `pack` drives the sample builder: trusted (creator) and untrusted (phase by phase, in the lifecycle image), into the daemon and
 //! into the registry, and reads back what was built.
 
-use crate::place::{PAGE, Place, USER, expect};
+use crate::place::{PAGE, Place, expect};
 use serde_json::Value;
 use spec_tests::builder::repository;
 use spec_tests::subject::Outcome;
@@ -280,20 +280,8 @@ fn files(directory: &Path) -> Vec<PathBuf> {
 /// pack rebases by its own code, over the labels that we wrote.
 fn rebase(pack: &Pack<'_>) {
     let place = pack.place;
-    let dockerfile = place.work.path().join("newer/Dockerfile");
-    fs::create_dir_all(dockerfile.parent().unwrap()).unwrap();
-    fs::write(
-        &dockerfile,
-        format!(
-            "FROM {}\nCOPY Dockerfile /newer\nUSER {USER}\n",
-            place.name("run")
-        ),
-    )
-    .unwrap();
+    place.publish_newer("newer", "newer");
     let newer = place.name("newer");
-    let context = dockerfile.parent().unwrap().display().to_string();
-    expect(&mut place.daemon.docker(&["build", "--tag", &newer, &context]));
-    expect(&mut place.daemon.docker(&["push", &newer]));
     let app = place.name(DAEMON_APP);
     let before = place.daemon.id(&app).unwrap();
     expect(&mut pack.command(&[

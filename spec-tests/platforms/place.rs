@@ -7,6 +7,7 @@ use spec_tests::net::registry::Registry;
 use spec_tests::site;
 use spec_tests::subject::Outcome;
 use std::collections::BTreeSet;
+use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::chown;
@@ -44,13 +45,30 @@ impl Place {
             ("run", "stacks/tiny/run"),
             ("lifecycle", "dist/lifecycle-image"),
         ] {
-            let layout = builder::repository().join("target").join(layout);
-            let mut skopeo = Command::new("skopeo");
-            skopeo.args(["copy", "--quiet", "--all", "--dest-tls-verify=false"]);
-            skopeo.arg(format!("oci:{}", layout.display()));
-            expect(skopeo.arg(format!("docker://{}", place.name(name))));
+            place.push(layout, name);
         }
         place
+    }
+
+    /// Copies the image of a layout in `target` into the registry.
+    pub(crate) fn push(&self, layout: &str, name: &str) {
+        let layout = builder::repository().join("target").join(layout);
+        let mut skopeo = Command::new("skopeo");
+        skopeo.args(["copy", "--quiet", "--all", "--dest-tls-verify=false"]);
+        skopeo.arg(format!("oci:{}", layout.display()));
+        expect(skopeo.arg(format!("docker://{}", self.name(name))));
+    }
+
+    /// Pushes a newer version of the run image, by Docker: with one file more, which says `mark`.
+    pub(crate) fn publish_newer(&self, name: &str, mark: &str) {
+        let context = self.work.path().join("newer");
+        fs::create_dir_all(&context).unwrap();
+        fs::write(context.join("mark"), mark).unwrap();
+        let dockerfile = format!("FROM {}\nCOPY mark /mark\nUSER {USER}\n", self.name("run"));
+        fs::write(context.join("Dockerfile"), dockerfile).unwrap();
+        let (name, context) = (self.name(name), context.display().to_string());
+        expect(&mut self.daemon.docker(&["build", "--tag", &name, &context]));
+        expect(&mut self.daemon.docker(&["push", &name]));
     }
 
     /// The name of an image in the registry.
@@ -84,7 +102,7 @@ impl Place {
         skopeo.args(["copy", "--quiet", "--src-tls-verify=false"]);
         skopeo.arg(format!("docker://{}", self.name(image)));
         expect(skopeo.arg(format!("dir:{}", directory.display())));
-        let manifest = std::fs::read(directory.join("manifest.json")).unwrap();
+        let manifest = fs::read(directory.join("manifest.json")).unwrap();
         let manifest: Value = serde_json::from_slice(&manifest).unwrap();
         let digest = manifest["layers"]
             .as_array()
@@ -92,8 +110,7 @@ impl Place {
             .unwrap()["digest"]
             .as_str()
             .unwrap();
-        let file =
-            std::fs::File::open(directory.join(digest.trim_start_matches("sha256:"))).unwrap();
+        let file = fs::File::open(directory.join(digest.trim_start_matches("sha256:"))).unwrap();
         let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
         let entries = archive
             .entries()

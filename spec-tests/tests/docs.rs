@@ -1,5 +1,5 @@
-//! The documentation holds together: links lead somewhere, pictures are what their data gives, commands are shell and name targets
-//! that exist. What commands do is tested where that is at home (`dockerfile`, `rebase`, `platforms`, `.ci/run`).
+//! The documentation holds together: links lead somewhere, pictures are what their data gives, and every command is run: those that
+//! call make by `.ci/run`, others by the tests of what they belong to.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use spec_tests::builder::repository;
@@ -32,38 +32,58 @@ fn pictures_show_their_data() {
     assert_eq!(outcome.code, Some(0), "{}", outcome.text);
 }
 
+/// Where the commands of a page's blocks are run, by the number of the block.
+const RUN: [(&str, usize, &str); 12] = [
+    ("README.md", 1, "platforms/documents.rs"),
+    ("builders/README.md", 0, "platforms/documents.rs"),
+    ("builders/README.md", 1, "platforms/documents.rs"),
+    ("docs/buildpack-authors.md", 1, "platforms/documents.rs"),
+    ("docs/dockerfile.md", 0, "tests/dockerfile/main.rs"),
+    ("docs/dockerfile.md", 1, "tests/dockerfile/main.rs"),
+    ("docs/operators.md", 0, "platforms/documents.rs"),
+    ("docs/platforms/README.md", 0, "platforms/main.rs"),
+    ("docs/rebase.md", 0, "platforms/documents.rs"),
+    ("docs/rebase.md", 1, "platforms/documents.rs"),
+    ("docs/release.md", 1, "platforms/documents.rs"),
+    ("stacks/README.md", 0, "platforms/documents.rs"),
+];
+
 #[test]
-fn commands_are_shell_and_name_targets() {
-    let makefile = fs::read_to_string(repository().join("Makefile")).unwrap();
-    let mut found = 0;
+fn commands_are_run() {
+    let root = repository();
+    let ci = fs::read_to_string(root.join(".ci/run")).unwrap();
+    let mut left: Vec<_> = RUN.iter().map(|(page, block, _)| (*page, *block)).collect();
     for page in pages() {
         let text = fs::read_to_string(&page).unwrap();
-        for block in text.split("```sh\n").skip(1) {
-            let block = block.split("```").next().unwrap_or_default();
-            let outcome = Outcome::of(Command::new("sh").args(["-n", "-c", block])).unwrap();
-            assert_eq!(
-                outcome.code,
-                Some(0),
-                "{}: {}\n{block}",
-                page.display(),
-                outcome.text
-            );
-            for line in block.lines() {
-                found += 1;
-                let mut words = line.split_whitespace();
-                if words.next() == Some("make") {
-                    let target = words.next().unwrap_or_default();
-                    let rule = format!("\n{target}: ");
-                    assert!(
-                        makefile.contains(&rule),
-                        "{}: make {target}",
-                        page.display()
-                    );
-                }
+        let name = page.strip_prefix(&root).unwrap().display().to_string();
+        for (number, block) in text.split("```sh\n").skip(1).enumerate() {
+            let lines = block.split("```").next().unwrap_or_default().lines();
+            let (make, other): (Vec<_>, Vec<_>) = lines
+                .filter(|line| !line.is_empty())
+                .partition(|line| line.starts_with("make "));
+            for line in make {
+                let command = line.split('#').next().unwrap_or_default().trim();
+                assert!(
+                    ci.lines().any(|line| line == command),
+                    "{name}: .ci/run has no {command:?}"
+                );
             }
+            let place = (name.as_str(), number);
+            let known = left.iter().position(|known| *known == place);
+            assert_eq!(
+                known.is_some(),
+                !other.is_empty(),
+                "block {number} of {name}: {other:?}"
+            );
+            known.map(|index| left.swap_remove(index));
         }
     }
-    assert!(found > 20, "only {found} lines of commands were found");
+    assert_eq!(left, [], "there are no such blocks");
+    for (page, _, test) in RUN {
+        let test = fs::read_to_string(root.join("spec-tests").join(test)).unwrap();
+        let name = page.rsplit('/').next().unwrap();
+        assert!(test.contains(name), "{page}");
+    }
 }
 
 /// Every page for people.
