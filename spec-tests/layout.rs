@@ -1,6 +1,6 @@
 //! Reads images from OCI layouts, independently of the code that wrote them.
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use std::fs;
@@ -177,7 +177,7 @@ impl Image {
         let tar = match blob.starts_with(&GZIP) {
             true => {
                 let mut tar = Vec::new();
-                GzDecoder::new(blob.as_slice()).read_to_end(&mut tar)?;
+                MultiGzDecoder::new(blob.as_slice()).read_to_end(&mut tar)?;
                 tar
             }
             false => blob,

@@ -3,7 +3,7 @@
 use crate::rows::Row;
 use crate::tree::Tree;
 use crate::{Outcome, files};
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use serde_json::{Value, json};
 use spec_tests::layout::{Image, write_documents};
 use spec_tests::subject::{self, Subject};
@@ -111,7 +111,7 @@ impl Here {
         let mut tree = bottom;
         for layer in image.layers.iter().skip(1) {
             let blob = layout.join("blobs").join(layer.digest.replace(':', "/"));
-            tree.apply(GzDecoder::new(File::open(blob).unwrap()))
+            tree.apply(MultiGzDecoder::new(File::open(blob).unwrap()))
                 .unwrap();
         }
         Ok((tree, image.config["config"].take()))

@@ -245,6 +245,44 @@ fn kpack_lifecycle() {
     assert!(files.contains("cnb/lifecycle.toml"), "{files:?}");
 }
 
+/// The builder over Debian (`make builder STACK=debian`) builds in containers of both architectures; the app answers.
+#[test]
+#[ignore = "needs what `make builder STACK=debian` makes"]
+fn debian() {
+    let place = Place::new();
+    place.push("builders/debian", "debian/builder");
+    place.push("stacks/debian/run", "debian/run");
+    let app = place.work.path().join("app");
+    builder::copy(&builder::repository().join("buildpacks/apps/go"), &app).unwrap();
+    let run = format!("[[images]]\nimage = {:?}\n", place.name("debian/run"));
+    let run_toml = place.work.path().join("run.toml");
+    fs::write(&run_toml, run).unwrap();
+    for architecture in ["amd64", "arm64"] {
+        let image = format!("debian/{architecture}");
+        let build = format!(
+            "cp -r /app/. /workspace && exec /cnb/lifecycle/creator -run /run.toml {}",
+            place.name(&image)
+        );
+        let log = expect(&mut place.daemon.docker(&[
+            "run",
+            "--rm",
+            "--network=host",
+            &format!("--platform=linux/{architecture}"),
+            "--env=CNB_PLATFORM_API=0.15",
+            &format!("--volume={}:/app:ro", app.display()),
+            &format!("--volume={}:/run.toml:ro", run_toml.display()),
+            "--entrypoint=/bin/sh",
+            &place.name("debian/builder"),
+            "-c",
+            &build,
+        ]));
+        assert!(log.text.contains("samples/go"), "{}", log.text);
+        assert_eq!(place.architecture(&image), architecture);
+        let page = place.page(&image);
+        assert!(page.contains("Hello from Go"), "{architecture}: {page}");
+    }
+}
+
 /// Runs a step to its end with the pod's own volumes and `mounts` besides, and returns what it printed.
 fn run(place: &Place, step: &Step, pod: &Path, mounts: &[(PathBuf, &str)]) -> String {
     let mut docker = place.daemon.docker(&["run", "--rm", "--network=host"]);

@@ -88,6 +88,11 @@ impl Place {
             .unwrap_or_default()
     }
 
+    pub(crate) fn architecture(&self, image: &str) -> String {
+        let config: Value = serde_json::from_str(&self.inspect(image, &["--config"])).unwrap();
+        config["architecture"].as_str().unwrap_or_default().into()
+    }
+
     fn inspect(&self, image: &str, args: &[&str]) -> String {
         let mut skopeo = Command::new("skopeo");
         skopeo.args(["inspect", "--tls-verify=false"]).args(args);
@@ -111,7 +116,7 @@ impl Place {
             .as_str()
             .unwrap();
         let file = fs::File::open(directory.join(digest.trim_start_matches("sha256:"))).unwrap();
-        let mut archive = tar::Archive::new(flate2::read::GzDecoder::new(file));
+        let mut archive = tar::Archive::new(flate2::read::MultiGzDecoder::new(file));
         let entries = archive
             .entries()
             .unwrap()

@@ -2,7 +2,7 @@
 
 use super::ARCHITECTURES;
 use super::image::{push, run, skopeo};
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use serde_json::Value;
 use spec_tests::builder::repository;
 use spec_tests::net::registry::Registry;
@@ -47,7 +47,10 @@ impl Builder {
         let mut files = BTreeMap::new();
         for layer in &manifest["layers"].as_array().unwrap()[base_layers..] {
             let file = File::open(blob(layer)).unwrap();
-            for entry in tar::Archive::new(GzDecoder::new(file)).entries().unwrap() {
+            for entry in tar::Archive::new(MultiGzDecoder::new(file))
+                .entries()
+                .unwrap()
+            {
                 let entry = entry.unwrap();
                 let header = entry.header();
                 let kind = header.entry_type();

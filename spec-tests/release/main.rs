@@ -5,7 +5,7 @@
 mod builder;
 mod image;
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use sha2::{Digest, Sha256};
 use spec_tests::builder::repository;
 use spec_tests::site::{self, Site};
@@ -65,7 +65,7 @@ impl Architecture {
     /// Unpacks the archive into `directory` and returns where its binaries are.
     fn unpack(&self, directory: &Path) -> PathBuf {
         let file = File::open(self.archive()).unwrap();
-        tar::Archive::new(GzDecoder::new(file))
+        tar::Archive::new(MultiGzDecoder::new(file))
             .unpack(directory)
             .unwrap();
         directory.join("lifecycle")
@@ -86,7 +86,7 @@ fn archives_are_complete_and_small() {
         assert!(checksum.starts_with(&digest), "{checksum}");
 
         let mut found = BTreeMap::new();
-        for entry in tar::Archive::new(GzDecoder::new(bytes.as_slice()))
+        for entry in tar::Archive::new(MultiGzDecoder::new(bytes.as_slice()))
             .entries()
             .unwrap()
         {

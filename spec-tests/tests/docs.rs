@@ -63,8 +63,10 @@ fn commands_are_run() {
                 .partition(|line| line.starts_with("make "));
             for line in make {
                 let command = line.split('#').next().unwrap_or_default().trim();
+                // A builder is made of stacks, see the Makefile.
+                let builder = command.replace("make stacks", "make builder");
                 assert!(
-                    ci.lines().any(|line| line == command),
+                    ci.lines().any(|line| line == command || line == builder),
                     "{name}: .ci/run has no {command:?}"
                 );
             }

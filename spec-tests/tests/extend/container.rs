@@ -1,6 +1,6 @@
 //! A container made of namespaces: a root of its own with the machine's programs, and the base image that its files stand for.
 
-use flate2::read::GzDecoder;
+use flate2::read::MultiGzDecoder;
 use serde_json::{Value, json};
 use spec_tests::layout::{Image, write_documents};
 use spec_tests::subject::{Outcome, Subject};
@@ -220,7 +220,7 @@ impl Container {
 
 fn entries(layout: &Path, digest: &str) -> Vec<String> {
     let blob = layout.join("blobs").join(digest.replace(':', "/"));
-    let mut archive = tar::Archive::new(GzDecoder::new(fs::File::open(blob).unwrap()));
+    let mut archive = tar::Archive::new(MultiGzDecoder::new(fs::File::open(blob).unwrap()));
     let entries = archive.entries().unwrap().map(|entry| {
         let mut entry = entry.unwrap();
         let mut content = String::new();

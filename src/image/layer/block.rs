@@ -23,8 +23,6 @@ pub(super) struct Block {
     holes: Vec<Hole>,
     /// The paths of the holes' files, one after the other.
     paths: Vec<u8>,
-    /// What the compressor needs to know about the bytes before.
-    pub(super) dictionary: Vec<u8>,
     /// The compressed bytes.
     pub(super) compressed: Vec<u8>,
 }
@@ -45,7 +43,6 @@ impl Block {
         self.used = 0;
         self.holes.clear();
         self.paths.clear();
-        self.dictionary.clear();
         self.compressed.clear();
     }
 
@@ -121,17 +118,12 @@ impl Block {
         Ok(())
     }
 
-    /// Compresses the bytes; `last` ends the stream.
+    /// Compresses the bytes.
     ///
     /// # Errors
     /// As [`gzip::block`].
-    pub(super) fn compress(&mut self, last: bool) -> Result<()> {
-        gzip::block(
-            &self.data[..self.used],
-            &self.dictionary,
-            last,
-            &mut self.compressed,
-        )
+    pub(super) fn compress(&mut self) -> Result<()> {
+        gzip::block(&self.data[..self.used], &mut self.compressed)
     }
 }
 

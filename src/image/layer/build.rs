@@ -3,9 +3,8 @@
 use super::beneath::Beneath;
 use super::block::Pooled;
 use super::tar::{self, Content, Part};
-use super::{LayerRecipe, SpooledBlob, Workers, gzip};
+use super::{LayerRecipe, SpooledBlob, Workers};
 use crate::oci::{Descriptor, DiffId, Digest, ManifestKind};
-use flate2::Crc;
 use lifecycle_core::error::{Error, Result, ResultExt};
 use lifecycle_core::value::Table;
 use sha2::{Digest as _, Sha256};
@@ -18,7 +17,7 @@ use tempfile::NamedTempFile;
 /// How a blob is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
-    /// gzip: one member of fixed blocks; the bytes do not depend on the number of workers.
+    /// gzip: members of fixed blocks; the bytes do not depend on the number of workers.
     Gzip,
 }
 
@@ -106,11 +105,8 @@ pub fn size(recipe: &LayerRecipe) -> Result<u64> {
     Ok(size)
 }
 
-/// What a worker did to the block of this number.
-enum Event {
-    Filled(u64, Result<Pooled>),
-    Compressed(u64, Result<Pooled>),
-}
+/// The block of a number, as workers have left it.
+type Worked = (u64, Result<Pooled>);
 
 /// A layer on its way. The thread that owns it lays the tar out, and hashes and writes blocks in order; workers fill
 /// and compress them in any order. It waits for a block only while it holds none or while its own are being worked on,
@@ -119,14 +115,12 @@ struct Pass<'w, 'a> {
     workers: &'w Workers,
     root: Option<Arc<Beneath>>,
     current: Option<Pooled>,
-    events: mpsc::Receiver<Event>,
-    sender: mpsc::Sender<Event>,
-    /// How many blocks were submitted, and which of them is the last if that is known.
+    worked: mpsc::Receiver<Worked>,
+    sender: mpsc::Sender<Worked>,
+    /// How many blocks were submitted.
     submitted: u64,
-    last: Option<u64>,
     in_flight: usize,
-    filled: InOrder,
-    compressed: InOrder,
+    in_order: InOrder,
     hash: Sha256,
     size: u64,
     tar: Option<&'a mut dyn Write>,
@@ -140,18 +134,16 @@ impl<'w, 'a> Pass<'w, 'a> {
         blob: Option<Blob<'a>>,
         tar: Option<&'a mut dyn Write>,
     ) -> Self {
-        let (sender, events) = mpsc::channel();
+        let (sender, worked) = mpsc::channel();
         Self {
             workers,
             root,
             current: None,
-            events,
+            worked,
             sender,
             submitted: 0,
-            last: None,
             in_flight: 0,
-            filled: InOrder::default(),
-            compressed: InOrder::default(),
+            in_order: InOrder::default(),
             hash: Sha256::new(),
             size: 0,
             tar,
@@ -175,13 +167,12 @@ impl<'w, 'a> Pass<'w, 'a> {
     }
 
     fn finish(mut self) -> Result<Built> {
-        self.last = Some(self.submitted);
         self.submit();
         while self.in_flight > 0 {
-            let event = self.events.recv().map_err(Error::other)?;
-            self.handle(event)?;
+            let worked = self.worked.recv().map_err(Error::other)?;
+            self.take_worked(worked)?;
         }
-        let blob = self.blob.map(|blob| blob.finish(self.size)).transpose()?;
+        let blob = self.blob.map(Blob::finish);
         Ok(Built {
             diff_id: DiffId::from_bytes(self.hash.finalize().into()),
             size: self.size,
@@ -201,8 +192,8 @@ impl<'w, 'a> Pass<'w, 'a> {
     }
 
     fn take_block(&mut self) -> Result<Pooled> {
-        while let Ok(event) = self.events.try_recv() {
-            self.handle(event)?;
+        while let Ok(worked) = self.worked.try_recv() {
+            self.take_worked(worked)?;
         }
         loop {
             if let Some(block) = self.workers.pool().try_take() {
@@ -211,62 +202,44 @@ impl<'w, 'a> Pass<'w, 'a> {
             if self.in_flight == 0 {
                 return Ok(self.workers.pool().take());
             }
-            let event = self.events.recv().map_err(Error::other)?;
-            self.handle(event)?;
+            let worked = self.worked.recv().map_err(Error::other)?;
+            self.take_worked(worked)?;
         }
     }
 
-    /// Has the current block filled.
+    /// Has the current block filled, and compressed where there is a blob to write.
     fn submit(&mut self) {
         let Some(mut block) = self.current.take() else {
             return;
         };
         let (number, root, sender) = (self.submitted, self.root.clone(), self.sender.clone());
+        let compress = self.blob.is_some();
         self.submitted += 1;
         self.in_flight += 1;
         self.workers.run(Box::new(move || {
-            let result = block.fill(root.as_deref()).map(|()| block);
+            let filled = block.fill(root.as_deref());
+            let done = filled.and_then(|()| match compress {
+                true => block.compress(),
+                false => Ok(()),
+            });
             // Nobody listens any more after another block failed.
-            let _ = sender.send(Event::Filled(number, result));
+            let _ = sender.send((number, done.map(|()| block)));
         }));
     }
 
-    fn handle(&mut self, event: Event) -> Result<()> {
-        match event {
-            Event::Filled(number, block) => {
-                self.filled.put(number, block?);
-                while let Some((number, block)) = self.filled.next() {
-                    self.take_filled(number, block)?;
-                }
+    fn take_worked(&mut self, (number, block): Worked) -> Result<()> {
+        self.in_order.put(number, block?);
+        while let Some(block) = self.in_order.next() {
+            self.hash.update(block.bytes());
+            self.size += block.bytes().len() as u64;
+            if let Some(tar) = &mut self.tar {
+                tar.write_all(block.bytes()).context(|| "write layer tar")?;
             }
-            Event::Compressed(number, block) => {
-                self.compressed.put(number, block?);
-                while let (Some((_, block)), Some(blob)) = (self.compressed.next(), &mut self.blob)
-                {
-                    blob.write(&block.compressed)?;
-                    self.in_flight -= 1;
-                }
+            if let Some(blob) = &mut self.blob {
+                blob.write(&block.compressed)?;
             }
-        }
-        Ok(())
-    }
-
-    fn take_filled(&mut self, number: u64, mut block: Pooled) -> Result<()> {
-        self.hash.update(block.bytes());
-        self.size += block.bytes().len() as u64;
-        if let Some(tar) = &mut self.tar {
-            tar.write_all(block.bytes()).context(|| "write layer tar")?;
-        }
-        let Some(blob) = &mut self.blob else {
             self.in_flight -= 1;
-            return Ok(());
-        };
-        blob.precede(&mut block);
-        let (sender, last) = (self.sender.clone(), self.last == Some(number));
-        self.workers.run(Box::new(move || {
-            let result = block.compress(last).map(|()| block);
-            let _ = sender.send(Event::Compressed(number, result));
-        }));
+        }
         Ok(())
     }
 }
@@ -294,10 +267,10 @@ impl InOrder {
         self.waiting.insert(number, block);
     }
 
-    fn next(&mut self) -> Option<(u64, Pooled)> {
+    fn next(&mut self) -> Option<Pooled> {
         let block = self.waiting.remove(&self.next)?;
         self.next += 1;
-        Some((self.next - 1, block))
+        Some(block)
     }
 }
 
@@ -307,9 +280,6 @@ struct Blob<'a> {
     file: NamedTempFile,
     hash: Sha256,
     size: u64,
-    crc: Crc,
-    /// The end of the uncompressed bytes so far.
-    window: Vec<u8>,
 }
 
 impl<'a> Blob<'a> {
@@ -317,25 +287,12 @@ impl<'a> Blob<'a> {
         let Compression::Gzip = spool.compression;
         let file = NamedTempFile::new_in(spool.directory)
             .context(|| format!("create a file in {}", spool.directory.display()))?;
-        let mut blob = Self {
+        Ok(Self {
             spool,
             file,
             hash: Sha256::new(),
             size: 0,
-            crc: Crc::new(),
-            window: Vec::new(),
-        };
-        blob.write(&gzip::HEADER)?;
-        Ok(blob)
-    }
-
-    /// Tells the next block what came before it.
-    fn precede(&mut self, block: &mut Pooled) {
-        std::mem::swap(&mut block.dictionary, &mut self.window);
-        self.crc.update(block.bytes());
-        let start = block.bytes().len().saturating_sub(gzip::WINDOW);
-        self.window.clear();
-        self.window.extend_from_slice(&block.bytes()[start..]);
+        })
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
@@ -347,17 +304,16 @@ impl<'a> Blob<'a> {
             .context(|| format!("write a compressed layer in {}", directory.display()))
     }
 
-    fn finish(mut self, tar_size: u64) -> Result<SpooledBlob> {
-        self.write(&gzip::trailer(self.crc.sum(), tar_size))?;
+    fn finish(self) -> SpooledBlob {
         let descriptor = Descriptor {
             media_type: ManifestKind::Oci.layer().to_owned(),
             digest: Digest::from_bytes(self.hash.finalize().into()),
             size: self.size,
             extra: Table::new(),
         };
-        Ok(SpooledBlob {
+        SpooledBlob {
             descriptor,
             file: self.file,
-        })
+        }
     }
 }

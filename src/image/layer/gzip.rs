@@ -1,46 +1,43 @@
-//! gzip in blocks that workers compress on their own: one member, in which every block knows the 32 KiB before it, so
-//! that cutting costs next to nothing, and ends at a byte boundary. The bytes depend on the content alone.
+//! gzip in blocks that workers compress on their own, each into members of its own: a gzip file is any number of them, one after the
+//! other (RFC 1952, 2.2), and what reads layers reads them all, as it has to for estargz. The bytes depend on the content alone.
 
-use flate2::{Compress, Compression, FlushCompress, Status};
+use libdeflater::{CompressionLvl, Compressor, crc32};
 use lifecycle_core::error::{Error, Result};
+use std::cell::RefCell;
 
-/// No name, no time, fastest compression, unknown system: what the reference's encoder writes.
-pub(super) const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
-/// How far back references reach.
-pub(super) const WINDOW: usize = 32 << 10;
+/// No name, no time, fastest compression, unknown system: what the reference's encoder writes, and libdeflate.
+const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
 /// How much is judged as one: the most that deflate's stored form holds under one header.
 pub(super) const SEGMENT: usize = 65535;
-/// The fastest level whose result is not larger than the reference's.
-const LEVEL: u32 = 2;
 /// What is shorter is always compressed: too little to judge by.
 const SHORTEST_NOISE: usize = 16 << 10;
 
-/// Compresses one block into `out`. `before` is what precedes it, at most [`WINDOW`] bytes.
+/// The fastest level that compresses; its result is smaller than the reference's.
+const LEVEL: i32 = 1;
+
+thread_local! {
+    static COMPRESSOR: RefCell<Compressor> =
+        RefCell::new(Compressor::new(CompressionLvl::new(LEVEL).unwrap_or_default()));
+}
+
+/// Compresses one block into `out`.
 ///
 /// # Errors
 /// Never in practice; the compressor's interface can fail.
-pub(super) fn block(data: &[u8], before: &[u8], last: bool, out: &mut Vec<u8>) -> Result<()> {
-    out.reserve(data.len() + data.len() / 64 + 1024);
-    let mut done = 0;
-    while done < data.len() {
-        let (past, rest) = data.split_at(done);
+pub(super) fn block(data: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    let mut rest = data;
+    while !rest.is_empty() {
         let mut segments = rest.chunks(SEGMENT);
         let noise = segments.next().is_some_and(is_noise);
         let alike = 1 + segments
             .take_while(|segment| is_noise(segment) == noise)
             .count();
-        let run = rest.get(..alike * SEGMENT).unwrap_or(rest);
-        done += run.len();
-        let last = last && done == data.len();
-        let window = if past.is_empty() {
-            before
-        } else {
-            &past[past.len() - WINDOW..]
-        };
+        let (run, behind) = rest.split_at(rest.len().min(alike * SEGMENT));
         match noise {
-            true => store(run, last, out),
-            false => deflate(run, window, last, out)?,
+            true => store(run, out),
+            false => compress(run, out)?,
         }
+        rest = behind;
     }
     Ok(())
 }
@@ -68,63 +65,38 @@ fn is_noise(segment: &[u8]) -> bool {
     equal * 256 * 100 < total * total.saturating_sub(1) * 115
 }
 
-/// Writes data as it is (RFC 1951, 3.2.4).
-fn store(data: &[u8], last: bool, out: &mut Vec<u8>) {
+/// Writes data as it is (RFC 1951, 3.2.4), as a member.
+fn store(data: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(&HEADER);
     let mut segments = data.chunks(SEGMENT).peekable();
     while let Some(segment) = segments.next() {
         let length = segment.len() as u16;
-        out.push(u8::from(last && segments.peek().is_none()));
+        out.push(u8::from(segments.peek().is_none()));
         out.extend_from_slice(&length.to_le_bytes());
         out.extend_from_slice(&(!length).to_le_bytes());
         out.extend_from_slice(segment);
     }
+    out.extend_from_slice(&crc32(data).to_le_bytes());
+    out.extend_from_slice(&(data.len() as u32).to_le_bytes());
 }
 
-/// Compresses data that follows `before`, up to a byte boundary or the end of the stream.
-///
-/// The compressor is a new one each time: after a reset zlib-rs hashes the end of a dictionary together with a byte
-/// that an earlier block left behind, and the bytes would depend on who compressed what.
-fn deflate(data: &[u8], before: &[u8], last: bool, out: &mut Vec<u8>) -> Result<()> {
-    let mut compress = Compress::new(Compression::new(LEVEL), false);
-    if !before.is_empty() {
-        compress.set_dictionary(before).map_err(Error::other)?;
-    }
-    let flush = if last {
-        FlushCompress::Finish
-    } else {
-        FlushCompress::Sync
-    };
-    loop {
-        let done = usize::try_from(compress.total_in()).unwrap_or(usize::MAX);
-        let rest = data.get(done..).unwrap_or_default();
-        let status = compress
-            .compress_vec(rest, out, flush)
+/// Writes data as a compressed member.
+fn compress(data: &[u8], out: &mut Vec<u8>) -> Result<()> {
+    COMPRESSOR.with_borrow_mut(|compressor| {
+        let start = out.len();
+        out.resize(start + compressor.gzip_compress_bound(data.len()), 0);
+        let size = compressor
+            .gzip_compress(data, &mut out[start..])
             .map_err(Error::other)?;
-        // A flush is complete when it left room.
-        let complete = if last {
-            status == Status::StreamEnd
-        } else {
-            out.len() < out.capacity()
-        };
-        if complete {
-            return Ok(());
-        }
-        out.reserve(WINDOW);
-    }
-}
-
-/// What follows the last block.
-pub(super) fn trailer(crc: u32, size: u64) -> [u8; 8] {
-    let mut trailer = [0; 8];
-    trailer[..4].copy_from_slice(&crc.to_le_bytes());
-    trailer[4..].copy_from_slice(&(size as u32).to_le_bytes());
-    trailer
+        out.truncate(start + size);
+        Ok(())
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use flate2::read::DeflateDecoder;
+    use flate2::read::MultiGzDecoder;
     use std::io::Read;
 
     /// Noise, text, and what lies between, from a generator of our own.
@@ -154,12 +126,9 @@ mod tests {
             .collect();
         let compress = |warm_up: &[u8]| {
             let mut out = Vec::new();
-            block(warm_up, b"", true, &mut Vec::new()).unwrap();
-            let mut before: &[u8] = b"";
-            let mut blocks = data.chunks(4 * SEGMENT).peekable();
-            while let Some(part) = blocks.next() {
-                block(part, before, blocks.peek().is_none(), &mut out).unwrap();
-                before = &part[part.len().saturating_sub(WINDOW)..];
+            block(warm_up, &mut Vec::new()).unwrap();
+            for part in data.chunks(4 * SEGMENT) {
+                block(part, &mut out).unwrap();
             }
             out
         };
@@ -175,18 +144,18 @@ mod tests {
             data.len()
         );
         let mut inflated = Vec::new();
-        DeflateDecoder::new(&out[..])
+        MultiGzDecoder::new(&out[..])
             .read_to_end(&mut inflated)
             .unwrap();
         assert!(inflated == data);
     }
 
     #[test]
-    fn blocks_make_one_stream() {
+    fn blocks_make_one_file() {
         check(&[(1, false)], 1.0);
         check(&[(1_000_000, false)], 0.55);
-        check(&[(1_000_000, true)], 1.000_08);
-        check(&[(4 * SEGMENT, true)], 1.000_08);
+        check(&[(1_000_000, true)], 1.000_2);
+        check(&[(4 * SEGMENT, true)], 1.000_2);
         check(
             &[
                 (100_000, true),

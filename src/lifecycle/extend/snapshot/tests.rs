@@ -42,7 +42,7 @@ fn entries(layer: &Layer) -> Vec<String> {
     let LayerSource::Spooled(blob) = &layer.source else {
         panic!("not spooled");
     };
-    let tar = flate2::read::GzDecoder::new(fs::File::open(blob.file.path()).unwrap());
+    let tar = flate2::read::MultiGzDecoder::new(fs::File::open(blob.file.path()).unwrap());
     let mut archive = tar::Archive::new(tar);
     let entries = archive.entries().unwrap().map(|entry| {
         let mut entry = entry.unwrap();
