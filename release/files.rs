@@ -148,6 +148,7 @@ impl Files {
         let spool = Spool {
             compression: Compression::Gzip,
             directory: spool,
+            begun: None,
         };
         let outputs = Outputs {
             blob: Some(spool),

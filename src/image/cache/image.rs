@@ -224,6 +224,7 @@ fn empty_layer() -> Result<Layer> {
     let blob = Some(Spool {
         compression: Compression::Gzip,
         directory,
+        begun: None,
     });
     let outputs = Outputs { blob, tar: None };
     let built = build(

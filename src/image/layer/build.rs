@@ -2,6 +2,7 @@
 
 use super::beneath::Beneath;
 use super::block::Pooled;
+use super::growing::Growing;
 use super::tar::{self, Content, Part};
 use super::{LayerRecipe, SpooledBlob, Workers};
 use crate::oci::{Descriptor, DiffId, Digest, ManifestKind};
@@ -22,13 +23,21 @@ pub enum Compression {
 }
 
 /// A compressed copy in a temporary file.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Spool<'a> {
     /// How.
     pub compression: Compression,
     /// The directory in which the temporary file is made.
     pub directory: &'a Path,
+    /// Called once the copy has [`LARGE`] bytes, while the rest is being made.
+    pub begun: Option<&'a Begun<'a>>,
 }
+
+/// Who is told of a copy that can be read already.
+pub type Begun<'a> = dyn Fn(&Arc<Growing>) + 'a;
+
+/// From how many bytes on a copy is worth reading before it is whole.
+pub const LARGE: u64 = 4 << 20;
 
 /// What a pass makes besides the [`DiffId`].
 #[derive(Default)]
@@ -280,6 +289,17 @@ struct Blob<'a> {
     file: NamedTempFile,
     hash: Sha256,
     size: u64,
+    /// For who reads along.
+    growing: Option<Watched>,
+}
+
+/// A blob that somebody reads along; dropping it means that it will not be whole.
+struct Watched(Arc<Growing>);
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.0.abandon();
+    }
 }
 
 impl<'a> Blob<'a> {
@@ -292,6 +312,7 @@ impl<'a> Blob<'a> {
             file,
             hash: Sha256::new(),
             size: 0,
+            growing: None,
         })
     }
 
@@ -301,7 +322,14 @@ impl<'a> Blob<'a> {
         let directory = self.spool.directory;
         self.file
             .write_all(bytes)
-            .context(|| format!("write a compressed layer in {}", directory.display()))
+            .context(|| format!("write a compressed layer in {}", directory.display()))?;
+        if let Some(Watched(growing)) = &self.growing {
+            growing.grow(self.size);
+        } else if let Some(begun) = self.spool.begun.filter(|_| self.size >= LARGE) {
+            let growing = Arc::new(Growing::new(self.file.reopen()?, self.size));
+            begun(&self.growing.insert(Watched(growing)).0);
+        }
+        Ok(())
     }
 
     fn finish(self) -> SpooledBlob {
@@ -311,6 +339,9 @@ impl<'a> Blob<'a> {
             size: self.size,
             extra: Table::new(),
         };
+        if let Some(Watched(growing)) = &self.growing {
+            growing.end(descriptor.clone());
+        }
         SpooledBlob {
             descriptor,
             file: self.file,

@@ -1,7 +1,7 @@
 //! Layers: from files to tar to blob, and back.
 //!
 //! ```text
-//! recipe ─walk─▶ headers and holes in fixed blocks ─workers fill─▶ hash in order ─workers compress─▶ spool in order
+//! recipe ─walk─▶ headers and holes in fixed blocks ─workers fill and compress─▶ hash and spool in order
 //! ```
 //! The tar's layout is known from `stat` alone, so blocks are filled by any worker; only hashing and writing go in order.
 
@@ -10,6 +10,7 @@ mod block;
 mod build;
 pub mod extract;
 pub mod fingerprint;
+mod growing;
 mod gzip;
 pub mod header;
 mod path;
@@ -22,7 +23,8 @@ mod walk;
 mod workers;
 mod zstd;
 
-pub use build::{Built, Compression, Outputs, Spool, build, diff_id, pack, size};
+pub use build::{Begun, Built, Compression, LARGE, Outputs, Spool, build, diff_id, pack, size};
+pub use growing::Growing;
 pub use unpack::{Unpacked, decompress, open_stored};
 pub use workers::Workers;
 

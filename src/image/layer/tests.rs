@@ -109,6 +109,7 @@ fn the_bytes_do_not_depend_on_the_number_of_workers() {
         let spool = Spool {
             compression: Compression::Gzip,
             directory: dir.path(),
+            begun: None,
         };
         let outputs = Outputs {
             blob: Some(spool),
@@ -164,6 +165,7 @@ fn layers_run_at_the_same_time_on_few_blocks() {
                 let spool = Spool {
                     compression: Compression::Gzip,
                     directory: dir.path(),
+                    begun: None,
                 };
                 let built = build(
                     &recipe,

@@ -6,7 +6,7 @@ pub mod registry;
 mod tls;
 
 use crate::image::Image;
-use crate::layer::SpooledBlob;
+use crate::layer::{Growing, SpooledBlob};
 use crate::oci::Digest;
 use lifecycle_core::error::{Error, Result, ResultExt};
 use std::sync::Arc;
@@ -48,6 +48,11 @@ pub trait ImageStore: Send + Sync {
     /// Announces a blob of an image that will be saved under `names`, so that it can be on its way while other layers
     /// are being made. What goes wrong shows when the image is saved.
     fn start_upload(&self, blob: &Arc<SpooledBlob>, names: &[String]) {
+        let _ = (blob, names);
+    }
+
+    /// Announces such a blob while it is still being made; [`ImageStore::start_upload`] follows when it is whole.
+    fn follow(&self, blob: &Arc<Growing>, names: &[String]) {
         let _ = (blob, names);
     }
 

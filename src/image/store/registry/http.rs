@@ -35,11 +35,11 @@ pub(super) enum Payload {
     Empty,
     /// A small document.
     Bytes(Vec<u8>),
-    /// `length` bytes of `content` from `offset` on.
+    /// `length` bytes of `content` from `offset` on, or all that are to come.
     Stream {
         content: Arc<dyn Content>,
         offset: u64,
-        length: u64,
+        length: Option<u64>,
     },
 }
 
@@ -159,12 +159,13 @@ impl Http {
                 content,
                 offset,
                 length,
-            } => builder.header(CONTENT_LENGTH, *length).body(stream(
-                Arc::clone(content),
-                *offset,
-                *length,
-                counters,
-            )),
+            } => {
+                if let Some(length) = length {
+                    builder = builder.header(CONTENT_LENGTH, *length);
+                }
+                let length = length.unwrap_or(u64::MAX);
+                builder.body(stream(Arc::clone(content), *offset, length, counters))
+            }
         };
         let mut answer = Box::pin(builder.send());
         let mut before = 0;

@@ -5,6 +5,7 @@
 
 mod challenge;
 mod error;
+mod follow;
 mod guard;
 mod http;
 mod pull;
@@ -21,7 +22,7 @@ pub use tls::Certificates;
 use super::{ImageStore, Opened, Saved};
 use crate::auth::Keychain;
 use crate::image::{Documents, Image};
-use crate::layer::SpooledBlob;
+use crate::layer::{Growing, SpooledBlob};
 use crate::oci::{Platform, Reference};
 use http::{Request, Response};
 use lifecycle_core::error::{Error, Result, ResultExt};
@@ -114,6 +115,7 @@ struct Network {
     sessions: Mutex<Sessions>,
     /// Bytes of blobs that were handed to the network.
     sent: Arc<AtomicU64>,
+    streams: follow::Streams,
 }
 
 /// Sessions by registry and whether it counts as insecure; each is opened by whoever needs it first.
@@ -184,6 +186,7 @@ impl RegistryStore {
             certificates,
             sessions: Mutex::default(),
             sent: Arc::default(),
+            streams: follow::Streams::default(),
         };
         let network = Arc::new(network);
         Ok(Self {
@@ -282,20 +285,17 @@ impl ImageStore for RegistryStore {
     }
 
     fn start_upload(&self, blob: &Arc<SpooledBlob>, names: &[String]) {
-        // Other repositories of a registry get the blob from its first when the image is saved.
-        let mut registries = BTreeSet::new();
-        for name in names {
-            let Ok(reference) = Reference::parse(name) else {
-                continue;
-            };
-            if registries.insert(reference.registry().to_owned()) {
-                let upload = push::ahead(
-                    Arc::clone(&self.shared.network),
-                    reference,
-                    Arc::clone(blob),
-                );
-                self.shared.runtime.spawn(upload);
-            }
+        for reference in one_per_registry(names) {
+            let network = Arc::clone(&self.shared.network);
+            let upload = push::ahead(network, reference, Arc::clone(blob));
+            self.shared.runtime.spawn(upload);
+        }
+    }
+
+    fn follow(&self, blob: &Arc<Growing>, names: &[String]) {
+        for reference in one_per_registry(names) {
+            let upload = follow::follow(&self.shared.network, reference, blob);
+            self.shared.runtime.spawn(upload);
         }
     }
 
@@ -332,4 +332,13 @@ impl ImageStore for RegistryStore {
             self.probe_write(&reference).await
         })
     }
+}
+
+/// The first of the names in each registry; other repositories get blobs from it when the image is saved.
+fn one_per_registry(names: &[String]) -> Vec<Reference> {
+    let mut registries = BTreeSet::new();
+    let references = names.iter().filter_map(|name| Reference::parse(name).ok());
+    references
+        .filter(|reference| registries.insert(reference.registry().to_owned()))
+        .collect()
 }

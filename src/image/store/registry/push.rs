@@ -1,5 +1,6 @@
 //! Writing images: blobs first, each once per registry; manifests last; then the tag is read back.
 
+use super::follow::Stream;
 use super::http::{Content, Payload, Request};
 use super::pull::{StoredContent, announced, ask, manifest_request, manifest_url, pull_scope};
 use super::session::Session;
@@ -25,6 +26,8 @@ pub(super) struct Blob {
     content: Option<Arc<dyn Content>>,
     /// With a repository as `registry/repository`.
     home: Home,
+    /// What has been sending it since before it was whole.
+    stream: Option<Arc<Stream>>,
 }
 
 impl Blob {
@@ -33,7 +36,14 @@ impl Blob {
             descriptor: blob.descriptor.clone(),
             content: Some(Arc::new(Spooled(Arc::clone(blob)))),
             home: Home::Unknown,
+            stream: None,
         }
+    }
+
+    /// On its way into a repository of `registry` perhaps.
+    fn within(self, registry: &str, network: &Network) -> Self {
+        let stream = network.streams.find(registry, self.descriptor.digest);
+        Self { stream, ..self }
     }
 }
 
@@ -83,6 +93,7 @@ pub(super) fn blobs(image: &Image, documents: &Documents) -> Result<Vec<Blob>> {
             Some(_) => Home::Unknown,
             None => Home::Nowhere,
         },
+        stream: None,
     };
     let layers = image.layers.iter().map(|layer| match &layer.source {
         LayerSource::Stored { descriptor, blobs } => Ok(Blob {
@@ -95,6 +106,7 @@ pub(super) fn blobs(image: &Image, documents: &Documents) -> Result<Vec<Blob>> {
                 Some(repository) => Home::Repository(repository.to_owned()),
                 None => Home::Unknown,
             },
+            stream: None,
         }),
         LayerSource::Spooled(blob) => Ok(Blob::spooled(blob)),
         LayerSource::Recipe(_) => Err(uncompressed(layer)),
@@ -118,7 +130,8 @@ pub(super) async fn push_blobs(
     let mut uploads = JoinSet::new();
     let there = |blob: &&Blob| matches!(&blob.home, Home::Repository(home) if *home == own);
     for blob in blobs.iter().filter(|blob| !there(blob)) {
-        let (session, reference, blob) = (Arc::clone(&session), reference.clone(), blob.clone());
+        let (session, reference) = (Arc::clone(&session), reference.clone());
+        let blob = blob.clone().within(reference.registry(), network);
         uploads.spawn(async move { bring(&session, &reference, blob).await });
     }
     while let Some(result) = uploads.join_next().await {
@@ -131,7 +144,8 @@ pub(super) async fn push_blobs(
 /// Uploads a blob before its image is known. A failure is nobody's yet: saving the image tries again.
 pub(super) async fn ahead(network: Arc<Network>, reference: Reference, blob: Arc<SpooledBlob>) {
     if let Ok(session) = network.session(&reference).await {
-        let _ = bring(&session, &reference, Blob::spooled(&blob)).await;
+        let blob = Blob::spooled(&blob).within(reference.registry(), &network);
+        let _ = bring(&session, &reference, blob).await;
     }
 }
 
@@ -152,6 +166,14 @@ async fn bring(session: &Session, reference: &Reference, blob: Blob) -> Result<(
                 .or_default(),
         );
         let mut known = home.lock().await;
+        if let Some(stream) = &blob.stream
+            && stream.arrived().await
+        {
+            known.get_or_insert_with(|| stream.repository.clone());
+            if stream.repository == repository {
+                return Ok(());
+            }
+        }
         let permit = session.uploads.permits.acquire().await;
         let _permit = permit.map_err(Error::other)?;
         let stored = within(&blob.home, reference.registry());

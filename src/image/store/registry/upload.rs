@@ -3,7 +3,7 @@
 use super::http::{Content, Payload, Request, Response};
 use super::session::Session;
 use super::{guard, retry};
-use crate::oci::Descriptor;
+use crate::oci::{Descriptor, Digest};
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
 use reqwest::header::{CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE};
 use reqwest::{Method, StatusCode, Url};
@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 /// Blobs up to this many bytes travel in the request that ends the upload.
 const ONE_PIECE: u64 = 1 << 20;
-const OCTETS: &str = "application/octet-stream";
+pub(super) const OCTETS: &str = "application/octet-stream";
 
 /// Where in its registry a blob is before it is brought.
 #[derive(Clone)]
@@ -36,7 +36,7 @@ pub(super) struct Upload {
 }
 
 /// How one try to upload ended other than well.
-enum Setback {
+pub(super) enum Setback {
     /// Another try may go better; the registry may have said when.
     Passing(Error, Option<Duration>),
     /// It never will.
@@ -70,7 +70,7 @@ impl Target<'_> {
         let context = || format!("push blob {digest} to {}", self.repository);
         // To mount asks and answers in one request.
         if let Home::Unknown = upload.home
-            && self.exists(upload).await.context(context)?
+            && self.exists(digest).await.context(context)?
         {
             return Ok(());
         }
@@ -81,7 +81,7 @@ impl Target<'_> {
                 Err(Setback::Passing(_, asked)) if attempt + 1 < retry::ATTEMPTS => {
                     sleep(self.session.http.delay(attempt, asked)).await;
                     // An answer that got lost may have been a good one.
-                    if self.exists(upload).await.context(context)? {
+                    if self.exists(digest).await.context(context)? {
                         return Ok(());
                     }
                     attempt += 1;
@@ -93,8 +93,8 @@ impl Target<'_> {
         }
     }
 
-    async fn exists(&self, upload: &Upload) -> Result<bool> {
-        let path = format!("{}/blobs/{}", self.repository, upload.descriptor.digest);
+    pub(super) async fn exists(&self, digest: Digest) -> Result<bool> {
+        let path = format!("{}/blobs/{digest}", self.repository);
         let request = Request::new(Method::HEAD, self.session.url(&path)?);
         let response = self.session.send(&request, self.scopes).await?;
         match response.status() {
@@ -122,12 +122,25 @@ impl Target<'_> {
                     Payload::Stream {
                         content,
                         offset: 0,
-                        length: *size,
+                        length: Some(*size),
                     },
                 )
             }
-            false => (self.stream(location, content, *size).await?, Payload::Empty),
+            false => {
+                let location = self.stream(location, content, 0, *size).await?;
+                (location, Payload::Empty)
+            }
         };
+        self.end(location, *digest, rest).await
+    }
+
+    /// Ends an upload with the `rest` of the bytes.
+    pub(super) async fn end(
+        &self,
+        location: Url,
+        digest: Digest,
+        rest: Payload,
+    ) -> Result<(), Setback> {
         let mut url = location;
         url.query_pairs_mut()
             .append_pair("digest", &digest.to_string());
@@ -148,11 +161,8 @@ impl Target<'_> {
 
     /// Opens an upload, or mounts the blob and needs none.
     async fn start(&self, upload: &Upload) -> Result<Option<Url>, Setback> {
-        let plain = self
-            .session
-            .url(&format!("{}/blobs/uploads/", self.repository))?;
         if let Home::Repository(from) = &upload.home {
-            let mut url = plain.clone();
+            let mut url = self.uploads()?;
             url.query_pairs_mut()
                 .append_pair("mount", &upload.descriptor.digest.to_string())
                 .append_pair("from", from);
@@ -165,10 +175,15 @@ impl Target<'_> {
                 _ => {}
             }
         }
-        let request = Request::new(Method::POST, plain);
+        Ok(Some(self.open_upload().await?))
+    }
+
+    /// Opens an upload.
+    pub(super) async fn open_upload(&self) -> Result<Url, Setback> {
+        let request = Request::new(Method::POST, self.uploads()?);
         let response = self.session.send(&request, self.scopes).await?;
         match response.status() {
-            StatusCode::ACCEPTED => Ok(Some(self.location(&response)?)),
+            StatusCode::ACCEPTED => Ok(self.location(&response)?),
             // What passes was waited for already.
             _ => Err(Setback::Final(
                 self.session.refusal(&request.method, response).await,
@@ -176,15 +191,24 @@ impl Target<'_> {
         }
     }
 
-    /// Sends all bytes, going on where the registry says it has got to after an interruption.
-    async fn stream(
+    fn uploads(&self) -> Result<Url> {
+        self.session
+            .url(&format!("{}/blobs/uploads/", self.repository))
+    }
+
+    /// Sends all bytes from `offset` on, going on where the registry says it has got to after an interruption.
+    pub(super) async fn stream(
         &self,
         mut location: Url,
         content: &Arc<dyn Content>,
+        mut offset: u64,
         size: u64,
     ) -> Result<Url, Setback> {
-        let (mut offset, mut attempt) = (0, 0);
+        let mut attempt = 0;
         loop {
+            if offset >= size {
+                return Ok(location);
+            }
             let length = size.saturating_sub(offset);
             let range = format!("{offset}-{}", size.saturating_sub(1));
             let content = Arc::clone(content);
@@ -193,34 +217,17 @@ impl Target<'_> {
                 .payload(Payload::Stream {
                     content,
                     offset,
-                    length,
+                    length: Some(length),
                 });
             // Some registries refuse a range that is the whole.
             if offset > 0 {
                 request = request.header(CONTENT_RANGE, &range);
             }
-            let failure = match self.once(&request).await {
-                Ok(response)
-                    if [
-                        StatusCode::ACCEPTED,
-                        StatusCode::CREATED,
-                        StatusCode::NO_CONTENT,
-                    ]
-                    .contains(&response.status()) =>
-                {
-                    // Where no new address is named the old one goes on.
-                    return match response.headers().contains_key(LOCATION) {
-                        true => Ok(self.location(&response)?),
-                        false => Ok(location),
-                    };
-                }
-                Ok(response) => self.setback(&request.method, response).await,
-                Err(error) => error.into(),
-            };
-            let asked = match failure {
-                Setback::Passing(_, asked) if attempt + 1 < retry::ATTEMPTS => asked,
+            let asked = match self.send_piece(&request).await {
+                Ok(location) => return Ok(location),
+                Err(Setback::Passing(_, asked)) if attempt + 1 < retry::ATTEMPTS => asked,
                 // It has been tried often enough: beginning anew would not help.
-                Setback::Passing(error, _) | Setback::Final(error) => {
+                Err(Setback::Passing(error, _) | Setback::Final(error)) => {
                     return Err(Setback::Final(error));
                 }
             };
@@ -232,14 +239,26 @@ impl Target<'_> {
                 attempt = 0;
             }
             (location, offset) = (next, received.min(size));
-            if offset == size {
-                return Ok(location);
+        }
+    }
+
+    /// Sends bytes of an upload, once, and returns where it goes on.
+    pub(super) async fn send_piece(&self, request: &Request) -> Result<Url, Setback> {
+        let response = self.once(request).await?;
+        match response.status() {
+            StatusCode::ACCEPTED | StatusCode::CREATED | StatusCode::NO_CONTENT => {
+                // Where no new address is named the old one goes on.
+                match response.headers().contains_key(LOCATION) {
+                    true => Ok(self.location(&response)?),
+                    false => Ok(request.url.clone()),
+                }
             }
+            _ => Err(self.setback(&request.method, response).await),
         }
     }
 
     /// Where an interrupted upload goes on, and how many bytes the registry has.
-    async fn progress(&self, location: &Url) -> Result<(Url, u64), Setback> {
+    pub(super) async fn progress(&self, location: &Url) -> Result<(Url, u64), Setback> {
         let request = Request::new(Method::GET, location.clone());
         let response = self.session.send(&request, self.scopes).await?;
         if response.status() != StatusCode::NO_CONTENT {

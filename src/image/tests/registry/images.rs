@@ -3,8 +3,8 @@
 use lifecycle_image::auth::{Keychain, Sources};
 use lifecycle_image::image::Image;
 use lifecycle_image::layer::{
-    self, Compression, Layer, LayerRecipe, LayerSource, MadeEntry, Outputs, Spool, SpooledBlob,
-    Workers,
+    self, Begun, Compression, Layer, LayerRecipe, LayerSource, MadeEntry, Outputs, Spool,
+    SpooledBlob, Workers,
 };
 use lifecycle_image::oci::{Config, History, ManifestKind, Platform};
 use lifecycle_image::store::registry::{Options, Patience, RegistryStore};
@@ -52,6 +52,15 @@ pub(crate) fn name(registry: SocketAddr, repository: &str) -> String {
 
 /// A compressed layer with a file of so many bytes, which depend on `seed` and do not compress.
 pub(crate) fn blob(seed: u64, size: usize) -> (Layer, Arc<SpooledBlob>) {
+    blob_for(seed, size, None)
+}
+
+/// The same, with somebody who may read it meanwhile.
+pub(crate) fn blob_for(
+    seed: u64,
+    size: usize,
+    begun: Option<&Begun<'_>>,
+) -> (Layer, Arc<SpooledBlob>) {
     let dir = tempfile::tempdir().unwrap();
     let source = dir.path().join("file");
     fs::write(&source, noise(seed, size)).unwrap();
@@ -62,6 +71,7 @@ pub(crate) fn blob(seed: u64, size: usize) -> (Layer, Arc<SpooledBlob>) {
     let spool = Spool {
         compression: Compression::Gzip,
         directory: &std::env::temp_dir(),
+        begun,
     };
     let outputs = Outputs {
         blob: Some(spool),

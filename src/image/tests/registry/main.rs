@@ -3,6 +3,7 @@
 
 mod access;
 mod faults;
+mod follow;
 mod images;
 mod readers;
 mod together;

@@ -114,6 +114,7 @@ impl<'a> Snapshotter<'a> {
         let blob = Some(Spool {
             compression: Compression::Gzip,
             directory: self.spool,
+            begun: None,
         });
         let built = pack_layer(write, Outputs { blob, tar: None }, self.workers)?;
         let blob = built

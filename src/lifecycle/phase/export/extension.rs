@@ -89,6 +89,7 @@ fn rewritten(layer: &Layer, spool_dir: &Path, workers: &Workers) -> Result<Layer
     let blob = Spool {
         compression: Compression::Gzip,
         directory: spool_dir,
+        begun: None,
     };
     let outputs = Outputs {
         blob: Some(blob),
@@ -125,6 +126,7 @@ mod tests {
             let blob = Some(Spool {
                 compression: Compression::Gzip,
                 directory: dir,
+                begun: None,
             });
             let built =
                 lifecycle_image::layer::build(&recipe, Outputs { blob, tar: None }, &workers)
