@@ -1,8 +1,9 @@
 //! Blobs that are sent while they are being made.
 
-use crate::images::{blob, blob_for, image, name, open, read_layers, save, store};
+use crate::images::{blob, blob_for, image, name, open, read_layers, save, store, with_options};
 use lifecycle_image::layer::{self, Compression, LARGE, Outputs, Spool, Workers};
 use lifecycle_image::store::ImageStore;
+use lifecycle_image::store::registry::RegistryStore;
 use spec_tests::net::keeping::KeepingRegistry;
 use spec_tests::net::proxy::{Fault, Proxy, first};
 use spec_tests::net::registry::Registry;
@@ -21,6 +22,11 @@ struct Requests {
     delete: usize,
 }
 
+/// A store that does not mind how long a layer takes to be made.
+fn patient() -> RegistryStore {
+    with_options(|options| options.patience.idle = Duration::from_secs(20))
+}
+
 /// Saves an image whose second layer is sent while it is made, where the first request of `method` goes wrong, and returns what was asked
 /// for that layer.
 fn follow(registry: SocketAddr, method: &'static str, fault: Fault) -> Requests {
@@ -30,14 +36,14 @@ fn follow(registry: SocketAddr, method: &'static str, fault: Fault) -> Requests 
     let rule = first(1, method, "/blobs/uploads/", fault);
     let proxy = Proxy::start(registry, rule).unwrap();
     let names = [name(proxy.address(), "app")];
-    let store = store();
+    let store = patient();
     let base = open(&store, &names[0]).image;
     let before = |method| proxy.count(method, "/blobs/");
     let before = before("POST");
     let (layer, spooled) = blob_for(2, SIZE, Some(&|growing| store.follow(growing, &names)));
     store.start_upload(&spooled, &names);
     save(&store, &base.append([layer]), &names[0]).expect(&what);
-    read_layers(&open(&crate::images::store(), &name(registry, "app")).image).expect(&what);
+    read_layers(&open(&patient(), &name(registry, "app")).image).expect(&what);
     // The configuration comes by POST and PUT.
     let count = |method| proxy.count(method, "/blobs/");
     Requests {
@@ -96,7 +102,7 @@ fn what_is_there_already_is_not_sent_to_its_end() {
 #[test]
 fn a_layer_that_is_not_made_after_all_leaves_nothing_to_wait_for() {
     let registry = Registry::open().unwrap();
-    let store = store();
+    let store = patient();
     let names = [name(registry.address(), "app")];
     let spool = Spool {
         compression: Compression::Gzip,
@@ -117,4 +123,25 @@ fn a_layer_that_is_not_made_after_all_leaves_nothing_to_wait_for() {
     assert_eq!(error.to_string(), "enough");
     save(&store, &image(2, SIZE), &names[0]).unwrap();
     drop(store);
+}
+
+#[test]
+fn another_repository_waits_and_mounts() {
+    let registry = Registry::open().unwrap();
+    let proxy = Proxy::start(registry.address(), |_| None).unwrap();
+    let store = patient();
+    let names = ["app", "cache"].map(|repository| name(proxy.address(), repository));
+    save(&store, &image(1, 10), &names[0]).unwrap();
+    let base = open(&store, &names[0]).image;
+    let (layer, spooled) = blob_for(2, SIZE, Some(&|growing| store.follow(growing, &names)));
+    // A cache image announces the blob for itself, perhaps before anybody else.
+    store.start_upload(&spooled, &names[1..]);
+    store.start_upload(&spooled, &names[..1]);
+    let saved = store.save(&base.append([layer]), &names).unwrap();
+    for (name, result) in &saved.names {
+        result.as_ref().expect(name);
+        read_layers(&open(&store, name).image).unwrap();
+    }
+    assert_eq!(proxy.count("PATCH", ""), 1);
+    assert!(proxy.count("POST", "mount=") >= 1);
 }
