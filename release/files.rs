@@ -2,7 +2,7 @@
 
 use lifecycle_core::error::{Error, Result, ResultExt};
 use lifecycle_image::layer::header::{EntryKind, Header, MTIME, TRAILER, padding};
-use lifecycle_image::layer::{self, Compression, Layer, LayerSource, Outputs, Spool, Workers};
+use lifecycle_image::layer::{self, Layer, LayerSource, Outputs, Spool, Workers};
 use lifecycle_image::oci::History;
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -145,11 +145,7 @@ impl Files {
     /// # Errors
     /// As [`Files::write`].
     pub fn layer(&self, history: History, spool: &Path, workers: &Workers) -> Result<Layer> {
-        let spool = Spool {
-            compression: Compression::Gzip,
-            directory: spool,
-            begun: None,
-        };
+        let spool = Spool::gzip(spool);
         let outputs = Outputs {
             blob: Some(spool),
             tar: None,

@@ -1,7 +1,7 @@
 //! The commands of the documentation, those that push to registries and read from them: as they stand there, with a registry of ours
 //! for `registry.example` and `registry.example.com`. Lines that call make are `.ci/run`'s.
 
-use crate::place::{PAGE, Place, USER, expect};
+use crate::place::{self, PAGE, Place, USER, expect};
 use spec_tests::builder::{self, repository};
 use std::fs;
 use std::os::unix::fs::{chown, symlink};
@@ -17,8 +17,7 @@ fn pushes() {
     let place = Place::new();
     let checkout = place.work.path().join("checkout");
     prepare_checkout(&place, &checkout);
-    let program = expect(Command::new("sh").arg(repository().join(".ci/pack"))).text;
-    let pack = Path::new(program.trim().lines().last().unwrap_or_default());
+    let pack = place::pack();
     let path = format!(
         "{}:{}",
         pack.parent().unwrap().display(),
@@ -28,8 +27,9 @@ fn pushes() {
     let registries = place.work.path().join(".config/containers/registries.conf");
     fs::create_dir_all(registries.parent().unwrap()).unwrap();
     let location = place.name("");
+    let location = location.trim_end_matches('/');
     let insecure = format!("[[registry]]\nlocation = {location:?}\ninsecure = true\n");
-    fs::write(&registries, insecure.replace("/\"", "\"")).unwrap();
+    fs::write(&registries, insecure).unwrap();
 
     for (page, block, image, label) in [
         ("README.md", 1, "builder", BUILDER_LABEL),

@@ -1,9 +1,8 @@
 //! `pack` drives the sample builder: trusted (creator) and untrusted (phase by phase, in the lifecycle image), into the daemon and
 //! into the registry, and reads back what was built.
 
-use crate::place::{PAGE, Place, expect};
+use crate::place::{self, PAGE, Place, expect};
 use serde_json::Value;
-use spec_tests::builder::repository;
 use spec_tests::subject::Outcome;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -109,11 +108,9 @@ fn pack() {
     let place = Place::new();
     let app = place.work.path().join("app");
     place.copy_app(&app);
-    let program = expect(Command::new("sh").arg(repository().join(".ci/pack"))).text;
-    let program = program.trim().lines().last().unwrap_or_default().into();
     let pack = Pack {
         place: &place,
-        program,
+        program: place::pack(),
         app,
     };
 

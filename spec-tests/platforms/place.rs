@@ -11,7 +11,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::chown;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -192,6 +192,12 @@ fn get(port: u16) -> std::io::Result<String> {
     let mut page = String::new();
     stream.read_to_string(&mut page)?;
     Ok(page)
+}
+
+/// Where `pack` is; it is compiled if it has to be.
+pub(crate) fn pack() -> PathBuf {
+    let program = expect(Command::new("sh").arg(builder::repository().join(".ci/pack"))).text;
+    program.trim().lines().last().unwrap_or_default().into()
 }
 
 /// Runs a command that has to succeed.

@@ -3,8 +3,7 @@
 use super::{Cache, CacheForm, CacheUpdate, CachedLayer};
 use crate::image::Image;
 use crate::layer::{
-    Compression, Layer, LayerRecipe, LayerSource, Outputs, Spool, SpooledBlob, Workers, build,
-    decompress,
+    Layer, LayerRecipe, LayerSource, Outputs, Spool, SpooledBlob, Workers, build, decompress,
 };
 use crate::oci::{Config, DiffId, ManifestKind};
 use crate::store::{ImageStore, Opened};
@@ -221,11 +220,7 @@ impl CacheUpdate for ImageCacheUpdate {
 /// The layer of a cache without layers, because registries want one.
 fn empty_layer() -> Result<Layer> {
     let directory = &temp_dir();
-    let blob = Some(Spool {
-        compression: Compression::Gzip,
-        directory,
-        begun: None,
-    });
+    let blob = Some(Spool::gzip(directory));
     let outputs = Outputs { blob, tar: None };
     let built = build(
         &LayerRecipe::Entries(Vec::new()),

@@ -33,6 +33,17 @@ pub struct Spool<'a> {
     pub begun: Option<&'a Begun<'a>>,
 }
 
+impl<'a> Spool<'a> {
+    /// A copy by gzip that nobody reads before it is whole.
+    pub fn gzip(directory: &'a Path) -> Self {
+        Self {
+            compression: Compression::Gzip,
+            directory,
+            begun: None,
+        }
+    }
+}
+
 /// Who is told of a copy that can be read already.
 pub type Begun<'a> = dyn Fn(&Arc<Growing>) + 'a;
 
@@ -326,7 +337,9 @@ impl<'a> Blob<'a> {
         if let Some(Watched(growing)) = &self.growing {
             growing.grow(self.size);
         } else if let Some(begun) = self.spool.begun.filter(|_| self.size >= LARGE) {
-            let growing = Arc::new(Growing::new(self.file.reopen()?, self.size));
+            let file = self.file.reopen();
+            let file = file.context(|| format!("open a file in {}", directory.display()))?;
+            let growing = Arc::new(Growing::new(file, self.size));
             begun(&self.growing.insert(Watched(growing)).0);
         }
         Ok(())

@@ -106,11 +106,7 @@ fn the_bytes_do_not_depend_on_the_number_of_workers() {
     let recipe = tree(dir.path());
     let one = |threads: usize| {
         let mut tar = Vec::new();
-        let spool = Spool {
-            compression: Compression::Gzip,
-            directory: dir.path(),
-            begun: None,
-        };
+        let spool = Spool::gzip(dir.path());
         let outputs = Outputs {
             blob: Some(spool),
             tar: Some(&mut tar),
@@ -162,11 +158,7 @@ fn layers_run_at_the_same_time_on_few_blocks() {
     std::thread::scope(|scope| {
         for _ in 0..20 {
             scope.spawn(|| {
-                let spool = Spool {
-                    compression: Compression::Gzip,
-                    directory: dir.path(),
-                    begun: None,
-                };
+                let spool = Spool::gzip(dir.path());
                 let built = build(
                     &recipe,
                     Outputs {

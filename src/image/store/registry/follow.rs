@@ -107,7 +107,10 @@ impl Target<'_> {
             });
         let sent = tokio::select! {
             sent = self.send_piece(&request) => sent,
-            () = self.is_there_when_whole(growing) => return self.give_up(location).await,
+            () = self.is_there_when_whole(growing) => {
+                self.give_up(location).await;
+                return Ok(());
+            }
         };
         let location = match sent {
             Ok(location) => location,
@@ -134,10 +137,9 @@ impl Target<'_> {
     }
 
     /// Registries clean up abandoned uploads themselves; not all of them know DELETE.
-    async fn give_up(&self, location: Url) -> Result<(), Setback> {
+    async fn give_up(&self, location: Url) {
         let request = Request::new(Method::DELETE, location);
         let _ = self.session.send(&request, self.scopes).await;
-        Ok(())
     }
 }
 

@@ -115,7 +115,7 @@ struct Network {
     sessions: Mutex<Sessions>,
     /// Bytes of blobs that were handed to the network.
     sent: Arc<AtomicU64>,
-    streams: follow::Streams,
+    streams: Arc<follow::Streams>,
 }
 
 /// Sessions by registry and whether it counts as insecure; each is opened by whoever needs it first.
@@ -186,7 +186,7 @@ impl RegistryStore {
             certificates,
             sessions: Mutex::default(),
             sent: Arc::default(),
-            streams: follow::Streams::default(),
+            streams: Arc::default(),
         };
         let network = Arc::new(network);
         Ok(Self {

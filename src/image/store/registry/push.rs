@@ -1,6 +1,5 @@
 //! Writing images: blobs first, each once per registry; manifests last; then the tag is read back.
 
-use super::follow::Stream;
 use super::http::{Content, Payload, Request};
 use super::pull::{StoredContent, announced, ask, manifest_request, manifest_url, pull_scope};
 use super::session::Session;
@@ -26,8 +25,6 @@ pub(super) struct Blob {
     content: Option<Arc<dyn Content>>,
     /// With a repository as `registry/repository`.
     home: Home,
-    /// What has been sending it since before it was whole.
-    stream: Option<Arc<Stream>>,
 }
 
 impl Blob {
@@ -36,14 +33,7 @@ impl Blob {
             descriptor: blob.descriptor.clone(),
             content: Some(Arc::new(Spooled(Arc::clone(blob)))),
             home: Home::Unknown,
-            stream: None,
         }
-    }
-
-    /// On its way into a repository of `registry` perhaps.
-    fn within(self, registry: &str, network: &Network) -> Self {
-        let stream = network.streams.find(registry, self.descriptor.digest);
-        Self { stream, ..self }
     }
 }
 
@@ -93,7 +83,6 @@ pub(super) fn blobs(image: &Image, documents: &Documents) -> Result<Vec<Blob>> {
             Some(_) => Home::Unknown,
             None => Home::Nowhere,
         },
-        stream: None,
     };
     let layers = image.layers.iter().map(|layer| match &layer.source {
         LayerSource::Stored { descriptor, blobs } => Ok(Blob {
@@ -106,7 +95,6 @@ pub(super) fn blobs(image: &Image, documents: &Documents) -> Result<Vec<Blob>> {
                 Some(repository) => Home::Repository(repository.to_owned()),
                 None => Home::Unknown,
             },
-            stream: None,
         }),
         LayerSource::Spooled(blob) => Ok(Blob::spooled(blob)),
         LayerSource::Recipe(_) => Err(uncompressed(layer)),
@@ -130,8 +118,7 @@ pub(super) async fn push_blobs(
     let mut uploads = JoinSet::new();
     let there = |blob: &&Blob| matches!(&blob.home, Home::Repository(home) if *home == own);
     for blob in blobs.iter().filter(|blob| !there(blob)) {
-        let (session, reference) = (Arc::clone(&session), reference.clone());
-        let blob = blob.clone().within(reference.registry(), network);
+        let (session, reference, blob) = (Arc::clone(&session), reference.clone(), blob.clone());
         uploads.spawn(async move { bring(&session, &reference, blob).await });
     }
     while let Some(result) = uploads.join_next().await {
@@ -144,8 +131,7 @@ pub(super) async fn push_blobs(
 /// Uploads a blob before its image is known. A failure is nobody's yet: saving the image tries again.
 pub(super) async fn ahead(network: Arc<Network>, reference: Reference, blob: Arc<SpooledBlob>) {
     if let Ok(session) = network.session(&reference).await {
-        let blob = Blob::spooled(&blob).within(reference.registry(), &network);
-        let _ = bring(&session, &reference, blob).await;
+        let _ = bring(&session, &reference, Blob::spooled(&blob)).await;
     }
 }
 
@@ -166,7 +152,7 @@ async fn bring(session: &Session, reference: &Reference, blob: Blob) -> Result<(
                 .or_default(),
         );
         let mut known = home.lock().await;
-        if let Some(stream) = &blob.stream
+        if let Some(stream) = session.uploads.streams.find(reference.registry(), digest)
             && stream.arrived().await
         {
             known.get_or_insert_with(|| stream.repository.clone());

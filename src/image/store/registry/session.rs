@@ -2,6 +2,7 @@
 
 use super::challenge::Challenge;
 use super::error::{operation, refused};
+use super::follow::Streams;
 use super::http::{Http, Payload, Request, Response};
 use super::reach::{Reached, challenge, reach, reach_manifest};
 use super::{Network, guard, retry};
@@ -43,6 +44,8 @@ pub(super) struct Uploads {
     pub(super) blobs: Mutex<HashMap<(String, Digest), Arrival>>,
     /// A repository that is known to have the blob; locked while somebody brings it to one.
     pub(super) homes: Mutex<HashMap<Digest, Arc<Mutex<Option<String>>>>>,
+    /// What is sent while it is being made, to any registry.
+    pub(super) streams: Arc<Streams>,
 }
 
 /// A document as a registry sends it.
@@ -73,6 +76,7 @@ impl Session {
             challenge,
             credentials,
             format!("{registry}: {source}"),
+            network,
         ))
     }
 
@@ -94,7 +98,8 @@ impl Session {
                     answer,
                 } = reached;
                 let source = format!("{registry}: {source}");
-                return Ok((Self::at(base, http, challenge, credentials, source), answer));
+                let session = Self::at(base, http, challenge, credentials, source, network);
+                return Ok((session, answer));
             }
         }
         Ok((Self::open(reference, insecure, network).await?, None))
@@ -106,6 +111,7 @@ impl Session {
         challenge: Option<Challenge>,
         credentials: Credentials,
         source: String,
+        network: &Network,
     ) -> Self {
         let state = State {
             challenge,
@@ -121,6 +127,7 @@ impl Session {
                 permits: Semaphore::new(UPLOADS_AT_ONCE),
                 blobs: Mutex::default(),
                 homes: Mutex::default(),
+                streams: Arc::clone(&network.streams),
             },
         }
     }

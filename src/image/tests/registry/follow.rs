@@ -1,7 +1,7 @@
 //! Blobs that are sent while they are being made.
 
 use crate::images::{blob, blob_for, image, name, open, read_layers, save, store, with_options};
-use lifecycle_image::layer::{self, Compression, LARGE, Outputs, Spool, Workers};
+use lifecycle_image::layer::{self, LARGE, Outputs, Spool, Workers};
 use lifecycle_image::store::ImageStore;
 use lifecycle_image::store::registry::RegistryStore;
 use spec_tests::net::keeping::KeepingRegistry;
@@ -38,14 +38,13 @@ fn follow(registry: SocketAddr, method: &'static str, fault: Fault) -> Requests 
     let names = [name(proxy.address(), "app")];
     let store = patient();
     let base = open(&store, &names[0]).image;
-    let before = |method| proxy.count(method, "/blobs/");
-    let before = before("POST");
+    let count = |method| proxy.count(method, "/blobs/");
+    let before = count("POST");
     let (layer, spooled) = blob_for(2, SIZE, Some(&|growing| store.follow(growing, &names)));
     store.start_upload(&spooled, &names);
     save(&store, &base.append([layer]), &names[0]).expect(&what);
     read_layers(&open(&patient(), &name(registry, "app")).image).expect(&what);
     // The configuration comes by POST and PUT.
-    let count = |method| proxy.count(method, "/blobs/");
     Requests {
         post: count("POST") - before - 1,
         patch: count("PATCH"),
@@ -104,10 +103,10 @@ fn a_layer_that_is_not_made_after_all_leaves_nothing_to_wait_for() {
     let registry = Registry::open().unwrap();
     let store = patient();
     let names = [name(registry.address(), "app")];
+    let directory = std::env::temp_dir();
     let spool = Spool {
-        compression: Compression::Gzip,
-        directory: &std::env::temp_dir(),
         begun: Some(&|growing| store.follow(growing, &names)),
+        ..Spool::gzip(&directory)
     };
     let outputs = Outputs {
         blob: Some(spool),

@@ -3,8 +3,7 @@
 use lifecycle_image::auth::{Keychain, Sources};
 use lifecycle_image::image::Image;
 use lifecycle_image::layer::{
-    self, Begun, Compression, Layer, LayerRecipe, LayerSource, MadeEntry, Outputs, Spool,
-    SpooledBlob, Workers,
+    self, Begun, Layer, LayerRecipe, LayerSource, MadeEntry, Outputs, Spool, SpooledBlob, Workers,
 };
 use lifecycle_image::oci::{Config, History, ManifestKind, Platform};
 use lifecycle_image::store::registry::{Options, Patience, RegistryStore};
@@ -68,10 +67,10 @@ pub(crate) fn blob_for(
         name: format!("/file-{seed}"),
         source,
     }]);
+    let directory = std::env::temp_dir();
     let spool = Spool {
-        compression: Compression::Gzip,
-        directory: &std::env::temp_dir(),
         begun,
+        ..Spool::gzip(&directory)
     };
     let outputs = Outputs {
         blob: Some(spool),

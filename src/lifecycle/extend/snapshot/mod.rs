@@ -12,9 +12,7 @@ pub use pack::Notes;
 use index::Index;
 use lifecycle_core::error::{Result, ResultExt};
 use lifecycle_image::layer::beneath::Beneath;
-use lifecycle_image::layer::{
-    Compression, Layer, LayerSource, Outputs, Spool, Workers, pack as pack_layer,
-};
+use lifecycle_image::layer::{Layer, LayerSource, Outputs, Spool, Workers, pack as pack_layer};
 use pack::Fate;
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -111,11 +109,7 @@ impl<'a> Snapshotter<'a> {
             notes = pack::pack(&self.root, paths, &self.ignored, out)?;
             Ok(())
         };
-        let blob = Some(Spool {
-            compression: Compression::Gzip,
-            directory: self.spool,
-            begun: None,
-        });
+        let blob = Some(Spool::gzip(self.spool));
         let built = pack_layer(write, Outputs { blob, tar: None }, self.workers)?;
         let blob = built
             .blob

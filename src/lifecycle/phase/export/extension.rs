@@ -2,9 +2,7 @@
 
 use crate::extend;
 use lifecycle_core::error::{Error, ErrorKind, Result, ResultExt};
-use lifecycle_image::layer::{
-    Compression, Layer, LayerSource, Outputs, Spool, Workers, open_stored, pack,
-};
+use lifecycle_image::layer::{Layer, LayerSource, Outputs, Spool, Workers, open_stored, pack};
 use lifecycle_image::oci::{Config, Platform};
 use lifecycle_image::store::ImageStore;
 use lifecycle_image::store::layout::LayoutStore;
@@ -86,11 +84,7 @@ impl Extension {
 
 fn rewritten(layer: &Layer, spool_dir: &Path, workers: &Workers) -> Result<Layer> {
     let tar = open_stored(layer)?;
-    let blob = Spool {
-        compression: Compression::Gzip,
-        directory: spool_dir,
-        begun: None,
-    };
+    let blob = Spool::gzip(spool_dir);
     let outputs = Outputs {
         blob: Some(blob),
         tar: None,
@@ -123,11 +117,7 @@ mod tests {
         let workers = Workers::for_machine();
         let layer = |index| {
             let recipe = LayerRecipe::Entries(vec![MadeEntry::Directory(format!("d{index}"))]);
-            let blob = Some(Spool {
-                compression: Compression::Gzip,
-                directory: dir,
-                begun: None,
-            });
+            let blob = Some(Spool::gzip(dir));
             let built =
                 lifecycle_image::layer::build(&recipe, Outputs { blob, tar: None }, &workers)
                     .unwrap();

@@ -5,7 +5,7 @@ use crate::phase::known::KnownLayer;
 use lifecycle_core::error::{Error, Result, ResultExt};
 use lifecycle_image::cache::{CacheForm, CacheUpdate, CachedLayer};
 use lifecycle_image::layer::{
-    self, Built, Compression, Growing, LayerRecipe, LayerSource, Outputs, Spool, Workers,
+    self, Built, Growing, LayerRecipe, LayerSource, Outputs, Spool, Workers,
 };
 use lifecycle_image::oci::DiffId;
 use lifecycle_image::store::{ImageStore, LayerForm};
@@ -205,9 +205,8 @@ fn build(
     let form = for_cache.map(CacheUpdate::form);
     let follow = |blob: &Arc<Growing>| shop.store.follow(blob, shop.names);
     let spool = Spool {
-        compression: Compression::Gzip,
-        directory: shop.spool_dir,
         begun: wants_blob.then_some(&follow),
+        ..Spool::gzip(shop.spool_dir)
     };
     let mut tar = for_cache
         .filter(|_| form == Some(CacheForm::Tar))
